@@ -1,0 +1,1 @@
+"""Folder → items → buckets → batches: everything about pictures and captions that needs no model."""

@@ -1,0 +1,1 @@
+"""Hosts: the programs that own a model. Nothing outside this folder knows the WebUI."""

@@ -1,0 +1,118 @@
+"""What a host is: the program that owns the model, lends it for training and takes it back as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from lib_lora.core.messages import Message
+from lib_lora.model import Model, ModelFacts, Prediction
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class HostPaths:
+    """Where things go. `loras` is where the host looks for networks; `state` holds our caches, trash and logs.
+
+    `roots` are the folders a user may name; None means any (a local user).
+    """
+
+    loras: Path
+    state: Path
+    roots: tuple[Path, ...] | None = None
+
+    @property
+    def cache(self) -> Path:
+        return self.state / "cache"
+
+    @property
+    def trash(self) -> Path:
+        return self.state / "trash"
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the user says of the model against what the host read from it; None leaves the host's word."""
+
+    prediction: Prediction | None = None
+    zero_terminal: bool | None = None
+    clip_skip: int | None = None
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What a job wants of the model: what learns, and whether previews need the whole of it."""
+
+    trains_text: bool = False
+    overrides: Overrides = field(default_factory=Overrides)
+
+
+@dataclass(frozen=True)
+class PictureRequest:
+    """One picture to sample. `size` is (width, height)."""
+
+    prompt: str
+    negative: str = ""
+    seed: int = 1
+    steps: int = 20
+    cfg: float = 7.0
+    size: tuple[int, int] = (512, 512)
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may use our routes. `basic` are (user, password) pairs of a Basic login; empty asks for none."""
+
+    basic: tuple[tuple[str, str], ...] = ()
+
+
+class Host(Protocol):
+    """The seam between training and the program around it."""
+
+    name: str
+
+    def paths(self) -> HostPaths: ...
+
+    def access(self) -> Access: ...
+
+    def facts(self, overrides: Overrides = Overrides()) -> ModelFacts | None:
+        """What is known of the loaded model without waiting for it; None when none is loaded."""
+        ...
+
+    def refusals(self, lease: Lease) -> list[Message]:
+        """Why this host or model cannot be trained so, each with what to change; empty when it can."""
+        ...
+
+    def borrow(self, lease: Lease, waiting: Callable[[], bool]) -> AbstractContextManager[Model]:
+        """Wait until the model is free, then lend it: base weights, frozen, float32 schedule, good attention.
+
+        `waiting` is called while the queue is not free; when it returns False the wait ends with a BusyError. In every
+        way out the model goes back bit for bit: weights, dtypes, flags, hooks, options. Raises HostError for what
+        `refusals` names.
+        """
+        ...
+
+    def busy(self) -> bool:
+        """Whether somebody uses the device right now, so that a probe would have to wait."""
+        ...
+
+    def picture(self, model: Model, request: PictureRequest) -> Image.Image:
+        """Sample one picture with the lent model, networks in memory included; random state goes back."""
+        ...
+
+    def deltas(self, path: Path, model: Model) -> Iterator[tuple[str, Tensor]]:
+        """Read a saved network with the host's own loader → (file key, ΔW at strength 1, float32, on the CPU).
+
+        ΔW is (out, in) or (out, in, kh, kw). Keys the loader drops are missing here: the caller notices.
+        """
+        ...
+
+    def forget(self, paths: Sequence[Path]) -> None:
+        """These files are new or changed: the host lists and re-applies them, whatever it has cached."""
+        ...

@@ -1,0 +1,1 @@
+"""Networks that are trained beside a frozen model: their layers, file keys and files."""

@@ -1,0 +1,1 @@
+"""The training core: batches → noise → prediction → loss → step. Knows models by protocol and no host."""

@@ -1,0 +1,1 @@
+"""The pages. Nothing outside this folder (and hosts) knows gradio."""

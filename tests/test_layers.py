@@ -1,0 +1,100 @@
+"""The rooms of the house: who may import whom, read from the source."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "lib_lora"
+
+# room → rooms it may import from. A room is a folder of lib_lora, or a module at its top.
+MAY_IMPORT = {
+    "core": {"core"},
+    "model": {"core"},
+    "dataset": {"core", "model", "dataset"},
+    "networks": {"core", "model", "networks"},
+    "training": {"core", "model", "dataset", "networks", "training"},
+    "hosts.base": {"core", "model"},
+    "hosts": {"core", "model", "networks", "hosts", "hosts.base"},
+    "plan": {"core", "model", "dataset", "networks", "training", "hosts.base"},
+    "train": {"core", "model", "dataset", "networks", "training", "hosts.base", "plan"},
+    "jobs": {"core", "model", "dataset", "networks", "training", "hosts.base", "plan", "train"},
+    "api": {"core", "model", "dataset", "training", "plan", "jobs", "hosts.base"},
+    "ui": {"core", "model", "dataset", "training", "plan", "jobs", "hosts.base", "ui", "api"},
+    "demo": {"core", "model", "demo"},
+}
+ANYTHING = {"app", "cli", "__main__", "bench", "__init__"}  # composition roots and measuring
+WEBUI = {"modules", "modules_forge", "backend", "ldm_patched", "networks", "network", "lora", "ldm", "sgm", "k_diffusion", "launch"}
+ONLY_IN = {
+    "gradio": {"ui", "hosts", "app"},
+    "fastapi": {"api", "app", "ui"},
+    "pydantic": {"api"},
+    "diffusers": {"hosts", "bench", "demo"},
+}
+NO_TORCH_AT_TOP = ("core", "model", "dataset", "hosts.base", "ui", "api", "plan", "jobs", "app", "cli", "__main__", "__init__", "networks.kinds", "training.optimizer_kinds", "training.scheduler_kinds")
+NO_TORCH_FILES = {"networks.registry", "networks.keys", "training.config", "training.optimizers", "training.schedulers", "training.events"}
+
+
+def sources() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def room_of(module: str) -> str:
+    return "hosts.base" if module == "hosts.base" else module.split(".")[0]
+
+
+def imports(tree: ast.AST, top_only: bool = False) -> list[str]:
+    found: list[str] = []
+    stack: list[ast.AST] = [tree]
+    while stack:
+        for node in ast.iter_child_nodes(stack.pop()):
+            if isinstance(node, ast.Import):
+                found += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, "relative imports hide the room"
+                found += [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+                continue
+            elif top_only and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                continue
+            else:
+                stack.append(node)
+    return found
+
+
+@pytest.mark.parametrize("path", sources(), ids=module_of)
+def test_imports_stay_in_their_rooms(path: Path) -> None:
+    room = room_of(module_of(path))
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for name in imports(tree):
+        head, *rest = name.split(".")
+        if head == "lib_lora":
+            target = room_of(".".join(rest))
+            if room not in ANYTHING and target != "__version__":
+                assert target in MAY_IMPORT[room], f"{path.name} ({room}) imports {name}"
+        elif head in WEBUI:
+            assert room in {"hosts", "bench"} and (room != "bench" or head == "ldm"), f"{path.name} knows the WebUI: {name}"
+        elif head in ONLY_IN:
+            assert room in ONLY_IN[head], f"{path.name} ({room}) imports {head}"
+
+
+@pytest.mark.parametrize("path", sources(), ids=module_of)
+def test_torch_is_imported_where_it_is_used(path: Path) -> None:
+    module = module_of(path)
+    if module.startswith(NO_TORCH_AT_TOP) or module in NO_TORCH_FILES:
+        heads = {name.split(".")[0] for name in imports(ast.parse(path.read_text(encoding="utf-8")), top_only=True)}
+        assert not heads & {"torch", "diffusers", "transformers", "safetensors"}, f"{module} imports torch at its top"
+
+
+def test_a_script_registers_and_a_package_does_not() -> None:
+    """Reload UI runs scripts again and packages not: what registers with the WebUI is called from scripts/."""
+    script = (ROOT / "scripts" / "lora_studio.py").read_text(encoding="utf-8")
+    assert "lib_lora" in script
