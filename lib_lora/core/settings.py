@@ -40,6 +40,7 @@ class Setting:
 
     @property
     def section(self) -> str:
+        """The group it belongs to: the first part of its name."""
         return self.name.split(".", 1)[0]
 
 

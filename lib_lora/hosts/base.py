@@ -29,10 +29,12 @@ class HostPaths:
 
     @property
     def cache(self) -> Path:
+        """Latents on disk."""
         return self.state / "cache"
 
     @property
     def trash(self) -> Path:
+        """Where replaced files go."""
         return self.state / "trash"
 
 
@@ -77,9 +79,13 @@ class Host(Protocol):
 
     name: str
 
-    def paths(self) -> HostPaths: ...
+    def paths(self) -> HostPaths:
+        """Where this host keeps networks, and where we may keep ours."""
+        ...
 
-    def access(self) -> Access: ...
+    def access(self) -> Access:
+        """The login this host asks for."""
+        ...
 
     def facts(self, overrides: Overrides = Overrides()) -> ModelFacts | None:
         """What is known of the loaded model without waiting for it; None when none is loaded."""
