@@ -1,0 +1,185 @@
+"""Jobs(host): starts a training on a thread of its own, asks it to end, remembers how it ended."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lib_lora.core.errors import BusyError, ConfigError, DataError, HostError, NotFound
+from lib_lora.core.messages import say
+from lib_lora.hosts.base import Host, Lease
+from lib_lora.jobs.failure import failure_of
+from lib_lora.jobs.pace import Pace
+from lib_lora.jobs.status import Status, Tracker
+from lib_lora.model import ModelFacts
+from lib_lora.training.config import TrainConfig
+from lib_lora.training.control import Control
+from lib_lora.training.events import Event
+
+if TYPE_CHECKING:
+    from lib_lora.plan import Plan
+
+log = logging.getLogger(__name__)
+REMEMBERED = 20
+Run = Callable[[TrainConfig, Host, Control], Generator[Event, None, None]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: what it was asked to do, how to ask it to end, and what is known of it."""
+
+    id: str
+    config: TrainConfig
+    control: Control
+    tracker: Tracker
+    thread: threading.Thread
+
+
+class Jobs:
+    """The trainings of one host, one at a time. Reading never waits for the training: a Status is swapped whole.
+
+    `run` is what a job does; only tests give another than `lib_lora.train.train`.
+    """
+
+    def __init__(self, host: Host, run: Run | None = None, remembered: int = REMEMBERED) -> None:
+        self.host = host
+        self._run = run or _train
+        self._remembered = remembered
+        self._jobs: dict[str, Job] = {}
+        self._last: str | None = None
+        self._starting = threading.Lock()
+        self._pace = Pace()
+
+    def start(self, config: TrainConfig) -> str:
+        """Begin a training and return its id. Raises for what can be known before: a problem of the plan, or a job that runs."""
+        self._refuse_second()
+        facts = self.host.facts(_lease(config).overrides)
+        name = self._checked_plan(config, facts).name
+        with self._starting:
+            self._refuse_second()
+            job = self._job(config, facts, name)
+            job.thread.start()
+            # The order matters to readers without a lock: a job can be found before it is the last one.
+            self._jobs = {**self._kept(), job.id: job}
+            self._last = job.id
+        return job.id
+
+    def status(self, job: str | None = None) -> Status:
+        """The Status of a job, or of the running or last one; an idle Status when nothing was started yet."""
+        if job is None and self._last is None:
+            return Status()
+        found = self._found(job or self._last or "")
+        status = found.tracker.status
+        return replace(status, asked=found.control.request) if status.running else status
+
+    def stop(self, job: str) -> None:
+        """End after the step at hand and save. Nothing happens to a job that has ended."""
+        self._found(job).control.stop()
+
+    def cancel(self, job: str) -> None:
+        """End after the step at hand and save nothing."""
+        self._found(job).control.cancel()
+
+    def files(self, job: str) -> tuple[Path, ...]:
+        """The network files a job has written so far."""
+        return self._found(job).tracker.status.files
+
+    def plan(self, config: TrainConfig, probe: bool = False) -> Plan:
+        """What the job would do. With `probe`, a few steps are measured where the model is free and nothing is known yet."""
+        from lib_lora import plan as plans
+
+        lease = _lease(config)
+        facts = self.host.facts(lease.overrides)
+        prepared = plans.prepare(config) if config.data.folder.strip() else None
+        refusals = self.host.refusals(lease)
+        seconds = self._pace.known(config, facts)
+        if seconds is None and probe and prepared and prepared.placed and not refusals and not self.busy() and not self.host.busy():
+            seconds = self._pace.measure(config, facts, self.host, prepared.placed)
+        return plans.make(config, facts, self.host.paths(), refusals, seconds, prepared)
+
+    def busy(self) -> bool:
+        """Whether a training runs."""
+        return self.status().running
+
+    def wait(self, job: str, timeout: float | None = None) -> Status:
+        """Wait until a job has ended or `timeout` seconds have passed; returns its Status either way."""
+        self._found(job).thread.join(timeout)
+        return self.status(job)
+
+    def shutdown(self, timeout: float = 30.0) -> bool:
+        """Stop what runs, saving it, and wait for its end. Returns whether everything has ended."""
+        running = [job for job in self._jobs.values() if job.thread.is_alive()]
+        for job in running:
+            job.control.stop()
+        for job in running:
+            job.thread.join(timeout)
+        left = [job.id for job in running if job.thread.is_alive()]
+        if left:
+            log.warning("still running after %s s: %s", timeout, left)
+        return not left
+
+    def _checked_plan(self, config: TrainConfig, facts: ModelFacts | None) -> Plan:
+        """The plan, or one error that names everything in its way."""
+        from lib_lora import plan as plans
+
+        refusals = self.host.refusals(_lease(config))
+        prepared = plans.prepare(config) if config.data.folder.strip() else None
+        plan = plans.make(config, facts, self.host.paths(), refusals, prepared=prepared)
+        if prepared and prepared.problems:
+            raise DataError(*plan.problems)
+        if plan.problems:
+            raise (HostError if len(refusals) == len(plan.problems) else ConfigError)(*plan.problems)
+        return plan
+
+    def _job(self, config: TrainConfig, facts: ModelFacts | None, name: str) -> Job:
+        id, control = uuid.uuid4().hex[:12], Control()
+        tracker = Tracker(id, name)
+        # A daemon, so that a console that is closed does not hang on a step; an orderly end goes through `shutdown`.
+        thread = threading.Thread(target=self._work, args=(config, facts, control, tracker), name=f"lora-studio-{id}", daemon=True)
+        return Job(id, config, control, tracker, thread)
+
+    def _work(self, config: TrainConfig, facts: ModelFacts | None, control: Control, tracker: Tracker) -> None:
+        job = tracker.status.job
+        try:
+            with closing(self._run(config, self.host, control)) as events:
+                for event in events:
+                    tracker.take(event)
+        except BaseException as error:  # noqa: BLE001 - the boundary of the thread: nothing above it could say what happened
+            failed = failure_of(error, self.host.paths().state / "logs" / f"{job}.log", config)
+            tracker.end("failed", failed.messages, failed.exit_code)
+        else:
+            self._pace.learn(config, facts, tracker.seconds_per_step())
+            tracker.end(tracker.ending or "done")
+
+    def _refuse_second(self) -> None:
+        status = self.status()
+        if status.running:
+            raise BusyError(say("{name} is being trained: wait for its end, or stop it first.", name=status.name or status.job))
+
+    def _found(self, job: str) -> Job:
+        found = self._jobs.get(job)
+        if found is None:
+            raise NotFound(say("There is no job {job}: it was never started here, or it is too long ago.", job=job))
+        return found
+
+    def _kept(self) -> dict[str, Job]:
+        """The jobs that stay in memory when another one is added: the newest."""
+        return dict(list(self._jobs.items())[-(self._remembered - 1) :]) if self._remembered > 1 else {}
+
+
+def _lease(config: TrainConfig) -> Lease:
+    from lib_lora import plan
+
+    return plan.lease_of(config)
+
+
+def _train(config: TrainConfig, host: Host, control: Control) -> Generator[Event, None, None]:
+    from lib_lora.train import train
+
+    yield from train(config, host, control)
