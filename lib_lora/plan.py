@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lib_lora.core.errors import LoraError
 from lib_lora.core.messages import Message, count, say
 from lib_lora.dataset import buckets, order, scan
 from lib_lora.dataset.buckets import Placed
@@ -67,8 +68,10 @@ def prepare(config: TrainConfig) -> Prepared:
     found = scan.scan(config.data, config.caption)
     if found.problems:
         return Prepared(found, (), found.problems)
-    placed = buckets.place_all(found.items, config.data, config.bucket)
-    return Prepared(found, placed, ())
+    try:
+        return Prepared(found, buckets.place_all(found.items, config.data, config.bucket), ())
+    except LoraError as error:
+        return Prepared(found, (), error.messages)
 
 
 def name_of(config: TrainConfig, items: Sequence[Item]) -> str:
@@ -153,17 +156,6 @@ def _setting_problems(config: TrainConfig) -> list[Message]:
         found.append(say("Both learning rates are 0, so nothing would be learnt: set the UNet's to 1e-4, for example."))
     if config.caption.keep_tokens == 0 and config.caption.shuffle and config.caption.trigger:
         found.append(say("Keep first tags is 0 while tags are shuffled: the trigger word would not stay first. Set it to 1 or more."))
-    low, high = buckets.bounds(config.data.resolution, config.bucket)
-    if config.bucket.enabled and not config.bucket.no_upscale and (low > min(config.data.resolution) or high < max(config.data.resolution)):
-        found.append(
-            say(
-                "Buckets from {low} to {high} cannot hold the resolution {width}×{height}: widen them, or set both to 0.",
-                low=low,
-                high=high,
-                width=config.data.resolution[0],
-                height=config.data.resolution[1],
-            )
-        )
     return found
 
 
