@@ -14,9 +14,13 @@ class DataConfig:
 
     folder: str = opt("", "Picture folder", "A folder of pictures, or of folders named N_concept (N = how often each picture is repeated).", path=True)
     repeats: int = opt(10, "Repeats", "How often each picture is seen per epoch, for pictures that lie directly in the folder.", min=1, max=1000)
-    resolution: tuple[int, int] = opt((512, 512), "Resolution", "Width and height whose area a picture is brought to: 512,512 for SD1, 1024,1024 for SDXL.", min=64, max=4096)
+    resolution: tuple[int, int] = opt(
+        (512, 512), "Resolution", "Width and height whose area a picture is brought to: 512,512 for SD1, 1024,1024 for SDXL.", min=64, max=4096
+    )
     skip_unreadable: bool = opt(False, "Skip unreadable pictures", "Train without pictures that cannot be opened. Off: they are listed and nothing starts.")
-    cache: Literal["memory", "disk"] = opt("memory", "Cache latents in", "Pictures are encoded once. On disk a later run starts faster; a changed picture is always encoded again.")
+    cache: Literal["memory", "disk"] = opt(
+        "memory", "Cache latents in", "Pictures are encoded once. On disk a later run starts faster; a changed picture is always encoded again."
+    )
 
 
 @dataclass(frozen=True)
@@ -36,4 +40,6 @@ class CaptionConfig:
 
     trigger: str = opt("", "Trigger word", "Put first in every caption; typing it in a prompt calls the LoRA. Empty: captions stay as they are.")
     shuffle: bool = opt(True, "Shuffle tags", "Mix the order of the tags at every step, so that none is learnt by its place.")
-    keep_tokens: int = opt(1, "Keep first tags", "That many tags at the front stay in place when tags are shuffled; the trigger word is one of them.", min=0, max=255)
+    keep_tokens: int = opt(
+        1, "Keep first tags", "That many tags at the front stay in place when tags are shuffled; the trigger word is one of them.", min=0, max=255
+    )
