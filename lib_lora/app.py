@@ -1,0 +1,76 @@
+"""Composition: which host, which jobs, which page belong together, in a WebUI and without one."""
+
+from __future__ import annotations
+
+import logging
+import webbrowser
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lib_lora.jobs import Jobs
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from lib_lora.ui.paint import Painter
+
+log = logging.getLogger(__name__)
+PORT = 7861
+LOCAL = "127.0.0.1"
+
+
+def register_webui() -> None:
+    """Make the tab and the routes known to the WebUI. Called by scripts/, anew at each Reload UI."""
+    from lib_lora import api
+    from lib_lora.hosts import webui
+    from lib_lora.ui import page
+
+    host = webui.WebUIHost()
+    jobs = Jobs(host)
+    webui.mount(
+        tab=lambda: page.tab(host, example=lambda: example(host.paths().state)),
+        routes=lambda app: api.mount(app, jobs, host),
+        unload=lambda: jobs.shutdown() and None,
+    )
+
+
+def alone(host: Painter, jobs: Jobs) -> FastAPI:
+    """The stand-alone page with its routes as an app."""
+    import gradio as gr
+    from fastapi import FastAPI
+
+    from lib_lora import api
+    from lib_lora.ui import head, page, paint
+
+    app = FastAPI(title="LoRA Studio")
+    api.mount(app, jobs, host)
+    paint.mount(app, host)
+    head.mount_files(app)
+    # Last, because a mount at "/" answers whatever no route before it does.
+    app = gr.mount_gradio_app(app, page.page(host, example=lambda: example(host.paths().state)), path="/")
+    app.add_middleware(head.Headed)
+    return app
+
+
+def standalone(host: Painter, port: int = PORT, open_browser: bool = True, jobs: Jobs | None = None, address: str = LOCAL) -> None:
+    """Serve the stand-alone page until Ctrl+C. `jobs` brings runs along that were started before; what runs at the end is saved."""
+    import uvicorn
+
+    jobs = jobs or Jobs(host)
+    app = alone(host, jobs)
+    server = uvicorn.Server(uvicorn.Config(app, host=address, port=port, log_level="warning"))
+    log.info("LoRA Studio: http://%s:%s", address, port)
+    if open_browser:
+        app.router.on_startup.append(lambda: webbrowser.open(f"http://{LOCAL}:{port}/") and None)
+    try:
+        server.run()
+    finally:
+        jobs.shutdown()
+
+
+def example(state: Path) -> Mapping[str, Any]:
+    """A small captioned picture set, made on this machine, and the settings it is trained with."""
+    from lib_lora import demo
+
+    return demo.pictures(state / "example").job

@@ -1,0 +1,223 @@
+"""The Train page: one question first, everything else folded; what lives is drawn by javascript/ into empty mounts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from lib_lora.core.messages import Message, words
+from lib_lora.core.settings import KIND, Setting, flatten, merge, section_labels, unflatten
+from lib_lora.hosts.base import Host
+from lib_lora.training.config import TrainConfig
+from lib_lora.training.presets import FIRST, PRESETS, resolution_for
+from lib_lora.ui.compat import js, mount
+from lib_lora.ui.form import Form, element_id, summary
+from lib_lora.ui.text import tr
+
+Example = Callable[[], Mapping[str, Any]]
+FIRST_FIELDS = ("data.folder", "save.name", "caption.trigger")
+READ = "(lang, goal, ...values) => [window.loraStudio ? window.loraStudio.language() : 'en', goal, ...values]"
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A folded group: the sections it holds, and the settings that its title tells."""
+
+    key: str
+    title: str
+    sections: tuple[str, ...]
+    told: tuple[str, ...]
+
+
+FOLDS = (
+    Fold("pictures", tr("Pictures"), ("data", "bucket"), ("data.resolution", "data.repeats", "bucket.enabled")),
+    Fold("captions", tr("Captions"), ("caption",), ("caption.shuffle", "caption.keep_tokens")),
+    Fold("network", tr("Network"), ("network",), ("network.kind", "network.rank", "network.alpha", "network.conv_rank")),
+    Fold(
+        "learning",
+        tr("Learning"),
+        ("learning", "optimizer", "scheduler"),
+        ("learning.epochs", "learning.batch_size", "learning.unet_lr", "optimizer.kind", "scheduler.kind"),
+    ),
+    Fold("noise", tr("Noise and loss"), ("noise", "loss"), ("noise.offset", "loss.min_snr_gamma")),
+    Fold("previews", tr("Previews"), ("preview",), ("preview.every_epochs",)),
+    Fold("file", tr("File"), ("save",), ("save.every_epochs", "save.precision", "save.replace")),
+    Fold("device", tr("Model and device"), ("model", "run"), ("model.prediction", "run.precision", "run.checkpointing")),
+)
+
+
+def folds() -> tuple[Fold, ...]:
+    """FOLDS, and one more for each section that none of them names: a new section shows up by existing."""
+    held = {section for fold in FOLDS for section in fold.sections}
+    labels = section_labels(TrainConfig)
+    return FOLDS + tuple(Fold(name, label, (name,), ()) for name, label in labels.items() if name not in held)
+
+
+class TrainPage:
+    """Builds the page inside an open Blocks and answers its handlers. Starting and stopping go through the routes."""
+
+    def __init__(self, host: Host, example: Example | None = None) -> None:
+        self.host = host
+        self.example = example
+        self.form = Form(self.preset(FIRST))
+        self.cards: list[tuple[str, str, Component]] = []
+
+    def build(self) -> None:
+        """All components and their events."""
+        with gr.Row(elem_id="lora_studio_train", elem_classes=["lora_studio", "lora_studio_page"], equal_height=False):
+            with gr.Column(elem_id="lora_studio_form", elem_classes=["lora_studio_left"], scale=5, min_width=320):
+                self._questions()
+                for fold in folds():
+                    self._fold(fold)
+            with gr.Column(elem_id="lora_studio_side", elem_classes=["lora_studio_right"], scale=6, min_width=320):
+                self._actions()
+                mount("lora_studio_panel")
+        self._hidden()
+        self._events()
+
+    # ---- layout
+
+    def _questions(self) -> None:
+        by_name = {setting.name: setting for setting in self.form.settings}
+        self.form.add(by_name["data.folder"], label=tr("Where are your pictures?"), placeholder=tr("Path of a folder, e.g. D:\\pictures\\my character"))
+        if self.example is not None:
+            self.example_button = gr.Button(tr("No pictures at hand? Try it with the example set"), elem_id="lora_studio_example", size="sm")
+        self.goal = gr.Radio(
+            choices=[preset.label for preset in PRESETS.values()],
+            value=PRESETS[FIRST].label,
+            label=tr("What should it learn?"),
+            elem_id="lora_studio_goal",
+            interactive=True,
+        )
+        self.goal.do_not_save_to_config = True
+        mount("lora_studio_goal_help")
+        with gr.Row(elem_classes=["lora_studio_pair"]):
+            self.form.add(by_name["save.name"])
+            self.form.add(by_name["caption.trigger"])
+
+    def _fold(self, fold: Fold) -> None:
+        settings = [s for s in self.form.settings if s.section in fold.sections and s.name not in FIRST_FIELDS]
+        if not settings:
+            return
+        # An id of its own, so that the script can write into the title what the group holds now.
+        with gr.Accordion(fold.title, open=False, elem_id=f"lora_studio_fold_{fold.key}", elem_classes=["lora_studio_fold"]):
+            for section in fold.sections:
+                self._section([s for s in settings if s.section == section and not s.advanced])
+            advanced = [s for s in settings if s.advanced]
+            if advanced:
+                with gr.Accordion(tr("More"), open=False, elem_classes=["lora_studio_more"]):
+                    for section in fold.sections:
+                        self._section([s for s in advanced if s.section == section])
+
+    def _section(self, settings: list[Setting]) -> None:
+        always = [s for s in settings if s.kind is None]
+        for pair in range(0, len(always), 2):
+            with gr.Row(elem_classes=["lora_studio_pair"]):
+                for setting in always[pair : pair + 2]:
+                    self.form.add(setting)
+        for kind in dict.fromkeys(s.kind for s in settings if s.kind is not None):
+            options = [s for s in settings if s.kind == kind]
+            section = options[0].section
+            with gr.Column(visible=kind == self._chosen(section), elem_classes=["lora_studio_card"]) as card:
+                for pair in range(0, len(options), 2):
+                    with gr.Row(elem_classes=["lora_studio_pair"]):
+                        for setting in options[pair : pair + 2]:
+                            self.form.add(setting)
+            self.cards.append((section, kind, card))
+
+    def _chosen(self, section: str) -> str:
+        job = self.preset(FIRST)
+        usual = next(s.default for s in self.form.settings if s.name == f"{section}.{KIND}")
+        return flatten(job).get(f"{section}.{KIND}", usual)
+
+    def _actions(self) -> None:
+        with gr.Row(elem_id="lora_studio_actions", elem_classes=["lora_studio_actions"]):
+            self.start = gr.Button(tr("Start training"), variant="primary", elem_id="lora_studio_start")
+            gr.Button(tr("Stop and save"), elem_id="lora_studio_stop")
+            gr.Button(tr("Cancel"), variant="stop", elem_id="lora_studio_cancel")
+
+    def _hidden(self) -> None:
+        """Fields and buttons that the script reads and presses; see `window.loraStudio`."""
+        self.lang = gr.Textbox("en", visible=False, elem_id="lora_studio_lang", interactive=True)
+        self.read_button = gr.Button("read", visible=False, elem_id="lora_studio_read")
+        self.kept = gr.Textbox("", visible=False, elem_id="lora_studio_kept", interactive=True)
+        self.restore_button = gr.Button("restore", visible=False, elem_id="lora_studio_restore")
+        self.job = gr.Textbox("", visible=False, elem_id="lora_studio_job", interactive=True)
+        for component in (self.lang, self.kept, self.job):
+            component.do_not_save_to_config = True
+
+    def _events(self) -> None:
+        fields, inputs = self.form.components, [self.lang, self.goal, *self.form.components]
+        quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_name": False}
+        for component in fields:
+            component.change(None, None, None, **js("() => { window.loraStudio?.touched(); return []; }"))
+        told = self.read_button.click(self.read, inputs, [self.job], **quiet, **js(READ))
+        told.then(None, [self.job], None, **js("(job) => { window.loraStudio?.plan(job); return []; }"))
+        begun = self.start.click(self.read, inputs, [self.job], **quiet, **js(READ))
+        begun.then(None, [self.job], None, **js("(job) => { window.loraStudio?.start(job); return []; }"))
+        self.goal.select(self.choose_goal, [self.goal], fields, **quiet).then(None, None, None, **js("() => { window.loraStudio?.touched(); return []; }"))
+        self.restore_button.click(self.restore, [self.kept], [self.goal, *fields], **quiet).then(
+            None, None, None, **js("() => { window.loraStudio?.touched(); return []; }")
+        )
+        if self.example is not None:
+            self.example_button.click(self.fill_example, None, fields, api_name=False).then(
+                None, None, None, **js("() => { window.loraStudio?.touched(); return []; }")
+            )
+        for section in dict.fromkeys(section for section, _, _ in self.cards):
+            cards = [(kind, card) for of, kind, card in self.cards if of == section]
+            chooser = self.form.component(f"{section}.{KIND}")
+            chooser.change(self._shower(f"{section}.{KIND}", [kind for kind, _ in cards]), [chooser], [card for _, card in cards], **quiet)
+
+    # ---- handlers: plain values in, plain values out
+
+    def read(self, lang: str, goal: str, *values: Any) -> str:
+        """The form as JSON: the job, the folds' titles in that language, and the goal with its sentence."""
+        job, known = self.form.read(values), words(lang)
+        named = {s.name: s for s in self.form.settings}
+        titles = {fold.key: summary([named[name] for name in fold.told if name in named], job, known, self.form.labels) for fold in folds()}
+        preset = next((preset for preset in PRESETS.values() if preset.label == goal), PRESETS[FIRST])
+        return json.dumps({"config": job, "titles": titles, "goal": goal, "goal_help": Message(preset.help).text(known)})
+
+    def choose_goal(self, label: str) -> list[Any]:
+        """The fields as that goal begins with them."""
+        key = next((key for key, preset in PRESETS.items() if preset.label == label), FIRST)
+        return self.form.fill(self.preset(key))
+
+    def restore(self, kept: str) -> list[Any]:
+        """The goal and the fields as a browser kept them; what cannot be read leaves everything as it is."""
+        try:
+            held = json.loads(kept or "{}")
+            job, goal = held.get("config", {}), held.get("goal")
+        except (ValueError, AttributeError):
+            job, goal = {}, None
+        known = goal in [preset.label for preset in PRESETS.values()]
+        return [gr.update(value=goal) if known else gr.update(), *self.form.fill(job if isinstance(job, dict) else {})]
+
+    def fill_example(self) -> list[Any]:
+        """The fields as the example set wants them."""
+        return self.form.fill(self.example() if self.example is not None else {})
+
+    def preset(self, key: str) -> dict[str, Any]:
+        """A goal's settings on the model that is loaded now."""
+        facts = self.host.facts()
+        sized = {"data": {"resolution": resolution_for(facts.family if facts else None)}}
+        return merge(sized, unflatten(PRESETS[key].settings))
+
+    def _shower(self, name: str, kinds: list[str]) -> Callable[[str], Any]:
+        labels = self.form.labels[name]
+
+        def show(chosen: str) -> Any:
+            updates = [gr.update(visible=labels.get(kind) == chosen) for kind in kinds]
+            return updates if len(updates) > 1 else updates[0]
+
+        return show
+
+
+def fields_of_page() -> dict[str, str]:
+    """{dotted name of a setting: id of its element}, for scripts and tests."""
+    return {f"{s.kind}:{s.name}" if s.kind else s.name: element_id(s) for s in Form().settings}
