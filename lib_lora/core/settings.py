@@ -134,6 +134,10 @@ def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
         place = nested
         for part in path:
             place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                break
+        if not isinstance(place, dict) or isinstance(place.get(last), dict):
+            raise ConfigError(say("{name}: given both as a single value and as a group of settings", name=name))
         place[last] = value
     return nested
 
@@ -231,7 +235,7 @@ def _load_pick(meta: Mapping[str, Any], raw: Mapping[str, Any], dotted: str, pro
 def _checked(setting: Setting, value: Any, problems: list[Message]) -> Any:
     try:
         found = _converted(setting, value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         problems.append(say("{name}: {value} is no {type}", name=setting.name, value=repr(value), type=setting.type))
         return setting.default
     if setting.choices and found not in setting.choices:

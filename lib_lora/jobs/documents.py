@@ -6,13 +6,21 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lib_lora.core.messages import ENGLISH, Message
-from lib_lora.core.settings import dump
+from lib_lora.core.errors import ConfigError
+from lib_lora.core.messages import ENGLISH, Message, say
+from lib_lora.core.settings import dump, flatten, load, unflatten
 from lib_lora.jobs.status import Status
 from lib_lora.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from lib_lora.plan import Plan
+
+
+def config_of(raw: Any) -> TrainConfig:
+    """A job as plain data → its config. Settings may be nested ({"network": {"rank": 8}}) or dotted ({"network.rank": 8})."""
+    if not isinstance(raw, Mapping):
+        raise ConfigError(say("A job is an object of settings, such as {example}", example='{"data": {"folder": "…"}}'))
+    return load(TrainConfig, unflatten(flatten(raw)))
 
 
 def status_document(status: Status, words: Mapping[str, str] = ENGLISH, since: int = 0) -> dict[str, Any]:
