@@ -79,6 +79,7 @@ def _add_jobs(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> No
     demo.add_argument("--output", type=Path, default=Path("outputs"), metavar="FOLDER", help="where the LoRA goes (outputs)")
     for sub in (page, demo):
         sub.add_argument("--port", type=int, default=PORT, help=f"port of the page ({PORT})")
+        sub.add_argument("--no-browser", action="store_true", help="do not open the page in a browser")
 
 
 def _add_files(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:

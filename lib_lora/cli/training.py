@@ -55,7 +55,7 @@ def page(values: argparse.Namespace, console: Console) -> Found:
     """Open the stand-alone page, until Ctrl-C."""
     del console
     host = _host(values.checkpoint or _default_checkpoint(values.output), values.output)
-    return _served(Jobs(host), host, values.port)
+    return _served(Jobs(host), host, values)
 
 
 def demo(values: argparse.Namespace, console: Console) -> Found:
@@ -73,7 +73,7 @@ def demo(values: argparse.Namespace, console: Console) -> Found:
     if status.exit_code or values.headless:
         return found
     console.show(found)
-    return _served(jobs, host, values.port)
+    return _served(jobs, host, values)
 
 
 def _trained(jobs: Jobs, config: TrainConfig, console: Console) -> Status:
@@ -108,10 +108,10 @@ def _interrupts(jobs: Jobs, job: str, console: Console) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _served(jobs: Jobs, host: Host, port: int) -> Found:
+def _served(jobs: Jobs, host: Host, values: argparse.Namespace) -> Found:
     from lib_lora.app import standalone
 
-    standalone(jobs, host, port)
+    standalone(host, values.port, open_browser=not values.no_browser, jobs=jobs)
     return Found({"job": jobs.status().job or None})
 
 

@@ -102,7 +102,7 @@ class Tracker:
 
     def end(self, phase: str, error: tuple[Message, ...] = (), exit_code: int = 0) -> Status:
         """The job is over."""
-        over = {"phase": phase, "error": error, "exit_code": exit_code, "message": None, "eta_s": None, "ended_at": time.time()}
+        over = {"phase": phase, "error": error, "exit_code": exit_code, "message": None, "done": 0, "total": 0, "eta_s": None, "ended_at": time.time()}
         self.status = replace(self.status, **over)
         return self.status
 
@@ -141,6 +141,8 @@ class Tracker:
         return {
             "phase": "training",
             "message": None,
+            "done": 0,
+            "total": 0,
             "step": event.step,
             "epoch": event.epoch,
             "loss": self._smoothed / self._weight,

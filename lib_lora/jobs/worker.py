@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,13 +32,22 @@ Run = Callable[[TrainConfig, Host, Control], Generator[Event, None, None]]
 
 @dataclass(frozen=True)
 class Job:
-    """One training: what it was asked to do, how to ask it to end, and what is known of it."""
+    """One training: what it was asked to do and on which model, how to ask it to end, and what is known of it.
 
-    id: str
+    `report` is where the details of an unexpected end go.
+    """
+
     config: TrainConfig
+    facts: ModelFacts | None
     control: Control
     tracker: Tracker
-    thread: threading.Thread
+    report: Path
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def id(self) -> str:
+        """What it is asked for by."""
+        return self.tracker.status.job
 
 
 class Jobs:
@@ -63,8 +72,10 @@ class Jobs:
         name = self._checked_plan(config, facts).name
         with self._starting:
             self._refuse_second()
-            job = self._job(config, facts, name)
-            job.thread.start()
+            id = uuid.uuid4().hex[:12]
+            job = Job(config, facts, Control(), Tracker(id, name), self.host.paths().state / "logs" / f"{id}.log")
+            # A daemon, so that a console that is closed does not hang on a step; an orderly end goes through `shutdown`.
+            threading.Thread(target=self._work, args=(job,), name=f"lora-studio-{id}", daemon=True).start()
             # The order matters to readers without a lock: a job can be found before it is the last one.
             self._jobs = {**self._kept(), job.id: job}
             self._last = job.id
@@ -109,17 +120,17 @@ class Jobs:
 
     def wait(self, job: str, timeout: float | None = None) -> Status:
         """Wait until a job has ended or `timeout` seconds have passed; returns its Status either way."""
-        self._found(job).thread.join(timeout)
+        self._found(job).ended.wait(timeout)
         return self.status(job)
 
     def shutdown(self, timeout: float = 30.0) -> bool:
         """Stop what runs, saving it, and wait for its end. Returns whether everything has ended."""
-        running = [job for job in self._jobs.values() if job.thread.is_alive()]
+        running = [job for job in self._jobs.values() if not job.ended.is_set()]
         for job in running:
             job.control.stop()
         for job in running:
-            job.thread.join(timeout)
-        left = [job.id for job in running if job.thread.is_alive()]
+            job.ended.wait(timeout)
+        left = [job.id for job in running if not job.ended.is_set()]
         if left:
             log.warning("still running after %s s: %s", timeout, left)
         return not left
@@ -137,25 +148,27 @@ class Jobs:
             raise (HostError if len(refusals) == len(plan.problems) else ConfigError)(*plan.problems)
         return plan
 
-    def _job(self, config: TrainConfig, facts: ModelFacts | None, name: str) -> Job:
-        id, control = uuid.uuid4().hex[:12], Control()
-        tracker = Tracker(id, name)
-        # A daemon, so that a console that is closed does not hang on a step; an orderly end goes through `shutdown`.
-        thread = threading.Thread(target=self._work, args=(config, facts, control, tracker), name=f"lora-studio-{id}", daemon=True)
-        return Job(id, config, control, tracker, thread)
-
-    def _work(self, config: TrainConfig, facts: ModelFacts | None, control: Control, tracker: Tracker) -> None:
-        job = tracker.status.job
+    def _work(self, job: Job) -> None:
         try:
-            with closing(self._run(config, self.host, control)) as events:
+            with closing(self._run(job.config, self.host, job.control)) as events:
                 for event in events:
-                    tracker.take(event)
+                    job.tracker.take(event)
         except BaseException as error:  # noqa: BLE001 - the boundary of the thread: nothing above it could say what happened
-            failed = failure_of(error, self.host.paths().state / "logs" / f"{job}.log", config)
-            tracker.end("failed", failed.messages, failed.exit_code)
+            self._failed(job, error)
         else:
-            self._pace.learn(config, facts, tracker.seconds_per_step())
-            tracker.end(tracker.ending or "done")
+            self._pace.learn(job.config, job.facts, job.tracker.seconds_per_step())
+            job.tracker.end(job.tracker.ending or "done")
+        finally:
+            job.ended.set()
+
+    def _failed(self, job: Job, error: BaseException) -> None:
+        asked = job.control.request
+        if isinstance(error, BusyError) and asked:
+            # It was asked to end while it still waited for the model.
+            job.tracker.end("cancelled" if asked == "cancel" else "stopped")
+            return
+        failure = failure_of(error, job.report, job.config)
+        job.tracker.end("failed", failure.messages, failure.exit_code)
 
     def _refuse_second(self) -> None:
         status = self.status()
