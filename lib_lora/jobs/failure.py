@@ -33,8 +33,10 @@ def failure_of(error: BaseException, report: Path, config: TrainConfig) -> Failu
     if isinstance(error, LoraError):
         log.warning("the job ended: %s", error)
         return Failure(error.messages, error.exit_code)
-    log.error("the job ended unexpectedly", exc_info=error)
-    where = _written(report, error, config)
+    # As text: a log record that holds the exception holds its frames, and those hold the tensors of the run.
+    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    log.error("the job ended unexpectedly\n%s", trace)
+    where = _written(report, trace, config)
     return Failure((_cause(error, where),), HostError.exit_code)
 
 
@@ -61,9 +63,8 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [""])[0][:300].rstrip(".") or "?"
 
 
-def _written(report: Path, error: BaseException, config: TrainConfig) -> str:
+def _written(report: Path, trace: str, config: TrainConfig) -> str:
     """Where the details are: the report, or the console where it cannot be written."""
-    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     system = f"LoRA Studio {__version__}, Python {platform.python_version()}, {platform.platform()}"
     try:
         write_text(report, f"{system}\n\n{trace}\n{json.dumps(dump(config), indent=2, ensure_ascii=False)}\n")
