@@ -18,7 +18,7 @@ from lib_lora.core.messages import Message, say
 from lib_lora.dataset.resize import shrink
 
 # Kinds of content we open, whatever the name says; without a list Pillow would hand EPS files to Ghostscript.
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "AVIF", "GIF", "TIFF")
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "AVIF", "GIF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp")
 OTHER_SUFFIXES = (".avif", ".gif", ".heic", ".heif", ".jxl", ".psd", ".tga", ".tif", ".tiff")
 ORIENTATION = 0x0112
