@@ -81,7 +81,8 @@ class Layer(Protocol):
     def attach(self, delta: Delta) -> Callable[[], None]:
         """Make the layer's output base(x) + delta(x) until the returned function is called (calling it twice is fine).
 
-        `delta` gets the input as the layer gets it and returns something of the output's shape.
+        `delta` gets the input as the layer gets it and returns something of the output's shape. Where it has a method
+        `onto(x, base)`, a layer may call that instead: the same sum, without a tensor in between.
         """
         ...
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lib_lora.core.registry import Registry
-from lib_lora.model import Layer, Part
+from lib_lora.model import Layer, Part, Precision
 
 if TYPE_CHECKING:
     import torch
@@ -33,8 +33,12 @@ class Network(Protocol):
         """The file's tensors, float32 on the CPU: the network exactly as it acts when attached."""
         ...
 
-    def delta(self, key: str) -> Tensor:
-        """ΔW of one layer at strength 1 → (out, in) or (out, in, kh, kw), float32."""
+    def load_(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what a file of the same keys and sizes holds; a ConfigError says what does not fit."""
+        ...
+
+    def delta(self, key: str, precision: Precision = "fp32") -> Tensor:
+        """ΔW of one layer at strength 1 → (out, in) or (out, in, kh, kw), float32; as a file of that precision gives it back."""
         ...
 
     def metadata(self) -> dict[str, str]:

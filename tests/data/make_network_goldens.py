@@ -34,7 +34,9 @@ def models():
     clip = {"vocab_size": 49408, "max_position_embeddings": 77}
     small = CLIPTextConfig(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, projection_dim=768, **clip)
     # model_util.load_models_from_stable_diffusion_checkpoint gives SD2 23 of the 24 layers.
-    middle = CLIPTextConfig(hidden_size=1024, intermediate_size=4096, num_hidden_layers=23, num_attention_heads=16, hidden_act="gelu", projection_dim=512, **clip)
+    middle = CLIPTextConfig(
+        hidden_size=1024, intermediate_size=4096, num_hidden_layers=23, num_attention_heads=16, hidden_act="gelu", projection_dim=512, **clip
+    )
     big = CLIPTextConfig(hidden_size=1280, intermediate_size=5120, num_hidden_layers=32, num_attention_heads=20, hidden_act="gelu", projection_dim=1280, **clip)
     assert sdxl_model_util.MODEL_VERSION_SDXL_BASE_V1_0
     yield "sd1", CLIPTextModel(small), UNet2DConditionModel(**model_util.create_unet_diffusers_config(False))

@@ -27,4 +27,6 @@ class LoraOptions:
 @networks.add("lora", "LoRA", LoraOptions)
 def build(layers: Sequence[Layer], options: LoraOptions, device: torch.device, generator: torch.Generator) -> Network:
     """A LoRA on `layers`, which is nothing until it has learnt (up is zero)."""
-    raise NotImplementedError
+    from lib_lora.networks.lora import make
+
+    return make(layers, options.rank, options.alpha, options.conv_rank, options.conv_alpha, device, generator)
