@@ -21,10 +21,7 @@ ROOT = Path(__file__).resolve().parent
 PYTHONS = ((3, 10), (3, 11), (3, 12))
 DIST = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._]*?)(-(?P<version>[^-]+?))?(-py[0-9.]+)?\.(dist-info|egg-info)$")
 RELEASE = re.compile(r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+([._-][a-z0-9]+)*)?$", re.IGNORECASE)
-OFFLINE = re.compile(
-    r"connection error|NewConnectionError|ConnectTimeout|Read timed out|name resolution|getaddrinfo|ProxyError|unreachable|Connection (refused|reset|broken)",
-    re.IGNORECASE,
-)
+OFFLINE = re.compile(r"Could not fetch URL (?!.*\b(403|404) Client Error)|Read timed out|Connection broken", re.IGNORECASE)  # as pip's log says it
 # Distributions that own one import: where one of them is installed, no other may be laid over it.
 ONNX = ("onnxruntime", *(f"onnxruntime-{kind}" for kind in ("gpu", "directml", "openvino", "rocm", "migraphx", "qnn", "silicon", "training")))
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
@@ -300,11 +297,14 @@ def install(candidate: Candidate, before: dict[str, str]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         held = Path(folder) / "constraints.txt"
         held.write_text("\n".join(constraints(before)) + "\n", encoding="utf-8")
-        done = pip("install", "--quiet", "--prefer-binary", "--retries", "0", "--timeout", "8", "--constraint", str(held), *index, requirement)
+        short = ("--quiet", "--prefer-binary", "--retries", "0", "--timeout", "8")
+        log = Path(folder) / "log"  # pip tells there, and only there, that an index did not answer
+        done = pip("install", *short, "--log", str(log), "--constraint", str(held), *index, requirement)
+        told = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     if done.code == 0:
         return ""
     remove(set(installed()) - set(before))
-    if OFFLINE.search(done.err):
+    if OFFLINE.search(told + done.err):
         raise Offline
     return done.reason()
 
@@ -332,9 +332,11 @@ def settle(item: Need, torch: Torch) -> Outcome:
     present = [name for name in owners(item) if name in before]
     if present:
         return Outcome(judge_present(item, present, before[present[0]], torch))
-    why = ""
+    why, tried = "", set()
     fitting = [candidate for candidate in item.candidates if candidate.fits(before, torch)]
     for candidate in fitting:
+        if (candidate.name, candidate.version) in tried:  # pip's newest was this one
+            continue
         say(f"adding {candidate.name} {candidate.version}".rstrip() + f" for {item.purpose}.")
         problem = install(candidate, before)
         after = installed()
@@ -344,6 +346,7 @@ def settle(item: Need, torch: Torch) -> Outcome:
             less = f"{candidate.less}: {why}." if candidate.less and why else ""
             return Outcome(less, tuple(sorted(set(after) - set(before))))
         remove(set(after) - set(before))
+        tried.add((candidate.name, after.get(candidate.name, candidate.version)))
         why = f"{candidate.name} {after.get(candidate.name, candidate.version)}".rstrip() + f": {problem}"
     return Outcome(f"{item.purpose} not available ({item.key}): {why or item.unless}.")
 
@@ -538,7 +541,11 @@ def torch_builds(system: str, driver_cuda: tuple[int, int] | None, flavours: tup
         return [*first, *special, *([] if first else usual), Build("the CPU build, since no CUDA build can be had")]
     if system == "Windows":
         return [Build("the CPU build")]
-    return [Build("the CPU build", "+cpu"), Build("the CPU build", "+cpu", index + "cpu"), Build("the usual build, since no CPU build can be had")]
+    return [
+        Build("the CPU build", "+cpu"),
+        Build("the CPU build from PyTorch's index", "+cpu", index + "cpu"),
+        Build("the usual build, since no CPU build can be had"),
+    ]
 
 
 def why_build(system: str, driver_cuda: tuple[int, int] | None, flavours: tuple[tuple[tuple[int, int], str], ...]) -> str:
@@ -617,18 +624,19 @@ def install_torch(stack: Stack, pip_install: list[str]) -> None:
     """Install PyTorch once, in the best build to be had, and say which it is."""
     import platform
 
-    wanted_version = stack.torch[0].split("==")[1]
-    if prove_in(stack, f"import importlib.metadata as m; assert m.version('torch').split('+')[0] == {wanted_version!r}") == 0:
+    release_wanted = stack.torch[0].split("==")[1]
+    if prove_in(stack, f"import importlib.metadata as m; assert m.version('torch').split('+')[0] == {release_wanted!r}") == 0:
         return
     system, cuda = platform.system(), driver_cuda()
     for build in torch_builds(system, cuda, stack.cuda):
         extra = ["--extra-index-url", build.index, "--retries", "1", "--timeout", "15"] if build.index else []
-        say(f"installing PyTorch {wanted_version}: {build.words} ({why_build(system, cuda, stack.cuda)}).")
-        quiet = ["--quiet"] if build.local and not build.index and not cuda else []
-        if run([*pip_install, *quiet, *extra, *(pin + build.local for pin in stack.torch)]) == 0:
+        command = [*pip_install, *extra, *(pin + build.local for pin in stack.torch)]
+        say(f"installing PyTorch {release_wanted}: {build.words} ({why_build(system, cuda, stack.cuda)}).")
+        # Only a wheel at hand or a mirror has such a build under the usual index: a quick "no" there is no news.
+        if (process(command, 3600).code if build.local and not build.index else run(command)) == 0:
             return
         say("that build cannot be had here.")
-    raise SetUpFailed(f"PyTorch {wanted_version} could not be installed; the lines above say why.")
+    raise SetUpFailed(f"PyTorch {release_wanted} could not be installed; the lines above say why.")
 
 
 def prove_in(stack: Stack, code: str) -> int:
@@ -651,7 +659,7 @@ def set_up(stack: Stack, python: str, tools: bool) -> None:
         held = ROOT / stack.folder / "constraints.txt"
         write_whole(held, "\n".join(pin for pin in (*stack.torch, *pins) if "==" in pin) + "\n")
         pip_install = [inside(stack), "-m", "pip", "install", "--disable-pip-version-check", "--prefer-binary", "--constraint", str(held)]
-        pip_install += [] if sys.stdout.isatty() else ["--quiet", "--progress-bar", "off"]
+        pip_install += [] if sys.stdout.isatty() else ["-qq", "--progress-bar", "off"]
         install_torch(stack, pip_install)
         say(f"installing what {'the tests need' if tools else 'LoRA Studio needs'} into {stack.folder}.")
         if run([*pip_install, *pins]) or run([*pip_install, "--no-deps", *stack.bare]):
@@ -680,7 +688,9 @@ def test(stack_name: str, more: list[str]) -> int:
     failed = False
     if stack is STANDALONE:
         say("checking style.")
-        failed = any([run([inside(stack), "-m", "ruff", "check", "."]), run([inside(stack), "-m", "ruff", "format", "--check", "."])])
+        ruff = [inside(stack), "-m", "ruff"]
+        lint, style = run([*ruff, "check", "--output-format", "concise", "."]), run([*ruff, "format", "--check", "--output-format", "concise", "."])
+        failed = bool(lint or style)
     say(f"running the tests in {stack.folder}.")
     workers = min(4, os.cpu_count() or 1)
     threads = str(max(1, (os.cpu_count() or 1) // workers))  # as many threads as cores in all, or the workers wait for each other
