@@ -16,9 +16,15 @@ from lib_lora.training.schedulers import schedulers
 class ModelConfig:
     """What the model is, where its own word should not be taken."""
 
-    prediction: Literal["auto", "epsilon", "v"] = opt("auto", "Prediction", "What the model predicts. auto reads it from the loaded checkpoint; a wrong choice trains grey pictures.", advanced=True)
-    zero_terminal: Literal["auto", "yes", "no"] = opt("auto", "Zero terminal SNR", "Whether the last noise step is pure noise. auto reads it from the checkpoint.", advanced=True)
-    clip_skip: int = opt(0, "Clip skip", "Which text encoder layer is read, counted from the last (1). 0 takes the WebUI's own setting.", min=0, max=12, advanced=True)
+    prediction: Literal["auto", "epsilon", "v"] = opt(
+        "auto", "Prediction", "What the model predicts. auto reads it from the loaded checkpoint; a wrong choice trains grey pictures.", advanced=True
+    )
+    zero_terminal: Literal["auto", "yes", "no"] = opt(
+        "auto", "Zero terminal SNR", "Whether the last noise step is pure noise. auto reads it from the checkpoint.", advanced=True
+    )
+    clip_skip: int = opt(
+        0, "Clip skip", "Which text encoder layer is read, counted from the last (1). 0 takes the WebUI's own setting.", min=0, max=12, advanced=True
+    )
 
 
 @dataclass(frozen=True)
@@ -27,9 +33,13 @@ class LearningConfig:
 
     epochs: int = opt(10, "Epochs", "How often the whole set is gone through.", min=1, max=10000)
     batch_size: int = opt(1, "Batch size", "Pictures per forward pass. More needs more memory and learns more evenly.", min=1, max=64)
-    accumulation: int = opt(1, "Gradient accumulation", "Passes whose gradients are added before a step: a larger batch without its memory.", min=1, max=256, advanced=True)
+    accumulation: int = opt(
+        1, "Gradient accumulation", "Passes whose gradients are added before a step: a larger batch without its memory.", min=1, max=256, advanced=True
+    )
     unet_lr: float = opt(1e-4, "UNet learning rate", "1e-4 is usual for AdamW. 0 leaves the UNet as it is.", min=0, max=10)
-    text_encoder_lr: float = opt(0.0, "Text encoder learning rate", "Half of the UNet's is usual. 0 leaves the text encoders as they are: faster, and less memory.", min=0, max=10)
+    text_encoder_lr: float = opt(
+        0.0, "Text encoder learning rate", "Half of the UNet's is usual. 0 leaves the text encoders as they are: faster, and less memory.", min=0, max=10
+    )
     warmup_steps: int = opt(0, "Warm-up steps", "The learning rate rises from 0 over that many steps.", min=0, max=100000, advanced=True)
     max_grad_norm: float = opt(1.0, "Gradient clipping", "Longer gradients are cut to this length. 0 cuts nothing.", min=0, max=1000, advanced=True)
     seed: int = opt(42, "Seed", "The same seed, pictures and settings give the same LoRA.", min=0, max=2**32 - 1, advanced=True)
@@ -53,7 +63,9 @@ class LossConfig:
 class RunConfig:
     """How it is computed."""
 
-    precision: Literal["auto", "fp32", "fp16", "bf16"] = opt("auto", "Mixed precision", "auto takes bf16 where the card has it, fp16 on other cards, fp32 on the CPU.", advanced=True)
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = opt(
+        "auto", "Mixed precision", "auto takes bf16 where the card has it, fp16 on other cards, fp32 on the CPU.", advanced=True
+    )
     checkpointing: bool = opt(False, "Gradient checkpointing", "Needs much less memory and about a third more time.")
 
 

@@ -27,4 +27,7 @@ def build(groups: list[dict[str, Any]], options: AdamWOptions, device: torch.dev
     """The optimizer over `groups`."""
     from torch.optim import AdamW
 
-    return AdamW(groups, betas=(options.beta1, options.beta2), weight_decay=options.weight_decay), ()
+    # A LoRA is hundreds of small tensors: one pass over all of them instead of ten calls for each. The fused kernel is
+    # there for CUDA in every torch we run on; elsewhere `foreach` is, which gives the same numbers.
+    way = "fused" if device.type == "cuda" else "foreach"
+    return AdamW(groups, betas=(options.beta1, options.beta2), weight_decay=options.weight_decay, **{way: True}), ()

@@ -1,0 +1,37 @@
+"""AdamW with its memory kept in 8 bits, where a card and the package for it are there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lib_lora.core.messages import Message, say
+from lib_lora.training.optimizer_kinds import adamw
+from lib_lora.training.optimizers import optimizers
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class AdamW8bitOptions(adamw.AdamWOptions):
+    """AdamW's options."""
+
+
+@optimizers.add("adamw8bit", "AdamW 8 bit", AdamW8bitOptions)
+def build(groups: list[dict[str, Any]], options: AdamW8bitOptions, device: torch.device) -> tuple[torch.optim.Optimizer, tuple[Message, ...]]:
+    """bitsandbytes' AdamW, or torch's with a word about why."""
+    if device.type != "cuda":
+        return _plain(groups, options, device, say("AdamW 8 bit needs an NVIDIA card; plain AdamW is used."))
+    try:
+        # The package probes CUDA libraries when imported and fails with whatever error that gives.
+        from bitsandbytes.optim import AdamW8bit
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        why = say("AdamW 8 bit needs the package bitsandbytes, which cannot be used here ({reason}); plain AdamW is used.", reason=str(error))
+        return _plain(groups, options, device, why)
+    return AdamW8bit(groups, betas=(options.beta1, options.beta2), weight_decay=options.weight_decay), ()
+
+
+def _plain(groups: list[dict[str, Any]], options: AdamW8bitOptions, device: torch.device, why: Message) -> tuple[torch.optim.Optimizer, tuple[Message, ...]]:
+    optimizer, notes = adamw.build(groups, options, device)
+    return optimizer, (why, *notes)
