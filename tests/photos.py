@@ -12,7 +12,7 @@ from PIL import Image
 PHOTOS = (
     ("astronaut.png", 512, "png", "3_portrait", "a portrait photo of a smiling woman, orange space suit, flag in the background"),
     ("camera.png", 448, "grey.png", "3_portrait", "black and white photo, a man in a coat, camera on a tripod, lawn"),
-    ("coffee.png", 600, "jpg", "2_object", "a cup of coffee, saucer, spoon, wooden table"),
+    ("coffee.png", 600, "tall.jpg", "2_object", "a cup of coffee, saucer, spoon, wooden table"),
     ("rocket.jpg", 640, "turned.jpg", "2_object", "a rocket on its launch pad, tower, dusk, sea"),
     ("motorcycle_left.png", 560, "turned.jpeg", "2_object", "a red motorcycle, garage, concrete floor"),
     ("chelsea.png", 451, "png", "4_cat", "a tabby cat, close-up, whiskers, looking to the side"),
@@ -22,7 +22,7 @@ SIDEWAYS = 6  # EXIF: the stored picture has to be turned a quarter to the right
 
 
 def make_photos(folder: Path) -> Path:
-    """Write the pictures into `folder`/N_concept folders: PNG and JPEG, grey, transparent, two lying on their side by EXIF."""
+    """Write the pictures into `folder`/N_concept folders: PNG and JPEG, grey, transparent, tall, two lying on their side by EXIF."""
     source = _source()
     for name, side, kind, inside, caption in PHOTOS:
         with Image.open(source / name) as opened:
@@ -54,7 +54,8 @@ def _save(picture: Image.Image, path: Path, kind: str) -> None:
         picture.save(path)
     elif kind.startswith("grey"):
         picture.convert("L").save(path)
-    elif kind == "jpg":
-        picture.save(path, quality=92)
+    elif kind.startswith("tall"):
+        wide, high = picture.size
+        picture.crop(((wide - high * 2 // 3) // 2, 0, (wide + high * 2 // 3) // 2, high)).save(path, quality=92)
     else:
         picture.save(path)

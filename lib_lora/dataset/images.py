@@ -47,7 +47,7 @@ class Look:
 
 def content_hash(path: Path) -> str:
     """The hash of a file's bytes, 32 hex digits: it changes with the file and not with its name or date."""
-    return _digest(path.read_bytes())
+    return _digest(_bytes(path))
 
 
 def look(path: Path) -> Look:
@@ -59,7 +59,7 @@ def look(path: Path) -> Look:
     try:
         content = path.read_bytes()
     except OSError as error:
-        return Look((0, 0), "", flaw=say("the file cannot be opened ({why})", why=error.strerror or error))
+        return Look((0, 0), "", flaw=_closed(error))
     stamp = _digest(content)
     try:
         size, animated = _prove(content)
@@ -70,10 +70,9 @@ def look(path: Path) -> Look:
 
 def open_picture(path: Path) -> Image.Image:
     """The picture as it is seen: turned as its EXIF says, transparency on white, RGB. DataError where it is damaged."""
+    content = _bytes(path)
     try:
-        return _open_upright(path.read_bytes())
-    except OSError as error:
-        raise DataError(unreadable(str(path), say("the file cannot be opened ({why})", why=error.strerror or error))) from error
+        return _open_upright(content)
     except _Flaw as flaw:
         raise DataError(unreadable(str(path), flaw.message)) from flaw
 
@@ -102,6 +101,17 @@ class _Flaw(Exception):
     def __init__(self, message: Message) -> None:
         super().__init__(str(message))
         self.message = message
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(unreadable(str(path), _closed(error))) from error
+
+
+def _closed(error: OSError) -> Message:
+    return say("the file cannot be opened ({why})", why=error.strerror or str(error))
 
 
 def _digest(content: bytes) -> str:
