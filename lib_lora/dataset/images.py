@@ -32,7 +32,7 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 # What Pillow's readers raise on damaged files.
-DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, ArithmeticError, struct.error, zlib.error)
+DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, ArithmeticError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
