@@ -100,7 +100,8 @@ def release(version: str) -> tuple[int, ...]:
 TINY_ONNX = "08083a330a0c0a0178120179220452656c751201675a0f0a0178120a0a08080112040a020801620f0a0179120a0a08080112040a02080142040a00100d"
 RUN_ONNX = f"""
 import numpy, onnxruntime
-getattr(onnxruntime, "preload_dlls", lambda: None)()
+if "torch" in globals():
+    getattr(onnxruntime, "preload_dlls", lambda: None)()  # the CUDA libraries that PyTorch carries
 session = onnxruntime.InferenceSession(bytes.fromhex("{TINY_ONNX}"), providers=[PROVIDER])
 if PROVIDER not in session.get_providers():
     raise SystemExit("it opens no session on " + PROVIDER)
@@ -230,7 +231,7 @@ class Ran:
 
     def reason(self) -> str:
         """Why it failed, in one line and without the paths of this machine."""
-        lines = [line.strip() for line in (self.err + "\n" + self.out).splitlines() if line.strip()]
+        lines = [line.strip() for line in (self.out + "\n" + self.err).splitlines() if line.strip()]
         errors = [line for line in lines if re.match(r"(ERROR: |\w*(Error|Exception|Refused|NotFound)\b)", line)]
         missing = re.search(r"[\w.+-]+: cannot open shared object file", self.err)
         text = (errors or lines or [f"it ended with code {self.code}"])[-1] + (f" ({missing.group(0)})" if missing else "")
@@ -503,14 +504,14 @@ STANDALONE = Stack(
         ),
     ),
     DIFFUSION,
-    (*TEST_TOOLS, "ruff==0.17.5", "scikit-image>=0.24,<0.27", "httpx"),
+    (*TEST_TOOLS, "ruff==0.17.5", "scikit-image>=0.24,<0.27", "httpx<0.28"),
 )
 WEBUI = Stack(
     ".venv-webui",
     ("torch==2.1.2", "torchvision==0.16.2"),
     (((12, 1), "cu121"), ((11, 8), "cu118")),
     (
-        *("setuptools==69.5.1", "gradio==3.41.2", "fastapi==0.94.0", "pydantic==1.10.27", "httpx==0.24.1", "httpcore==0.15", "transformers==4.30.2"),
+        *("setuptools==69.5.1", "gradio==3.41.2", "fastapi==0.94.0", "pydantic==1.10.27", "httpx==0.24.1", "httpcore==0.15.0", "transformers==4.30.2"),
         *("accelerate==0.21.0", "safetensors==0.4.2", "numpy==1.26.2", "Pillow==9.5.0", "protobuf==3.20.0", "open-clip-torch==2.20.0", "omegaconf==2.2.3"),
         *("pytorch_lightning==1.9.4", "einops==0.4.1", "kornia==0.6.7", "scikit-image==0.21.0", "psutil==5.9.5", "PyYAML"),
     ),
