@@ -22,8 +22,8 @@ MAY_IMPORT = {
     "plan": {"core", "model", "dataset", "networks", "training", "hosts.base"},
     "output": {"core", "model", "dataset", "networks", "training", "hosts.base", "plan"},
     "train": {"core", "model", "dataset", "networks", "training", "hosts.base", "plan", "output"},
-    "jobs": {"core", "model", "dataset", "networks", "training", "hosts.base", "plan", "train"},
-    "api": {"core", "model", "dataset", "training", "plan", "jobs", "hosts.base"},
+    "jobs": {"core", "model", "dataset", "networks", "training", "hosts.base", "plan", "train", "jobs"},
+    "api": {"core", "model", "dataset", "training", "plan", "jobs", "hosts.base", "api"},
     "ui": {"core", "model", "dataset", "training", "plan", "jobs", "hosts.base", "ui", "api"},
     "demo": {"core", "model", "demo", "hosts", "hosts.base", "training", "train"},
 }

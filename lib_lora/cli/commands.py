@@ -29,18 +29,20 @@ def buckets(values: argparse.Namespace, console: Console) -> Found:
 def inspect(values: argparse.Namespace, console: Console) -> Found:
     """A LoRA file → what it holds."""
     del console
+    file = _existing(values.file)
     from lib_lora.networks.inspect import inspect as look
 
-    document = look(_existing(values.file))
+    document = look(file)
     return Found(document, lines_of(document))
 
 
 def check(values: argparse.Namespace, console: Console) -> Found:
     """A LoRA file → would each host load it."""
     del console
+    file = _existing(values.file)
     from lib_lora.networks.check import check as would_load
 
-    document = would_load(_existing(values.file))
+    document = would_load(file)
     return Found(document, lines_of(document))
 
 

@@ -55,7 +55,9 @@ class Console:
         if self.json:
             self.out.write(json.dumps(found.document, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
         else:
-            self.out.write("".join(f"{line}\n" for line in found.lines))
+            stream = self.err if found.exit_code else self.out
+            stream.write("".join(f"{line}\n" for line in found.lines))
+            stream.flush()
         self.out.flush()
 
     def fail(self, sentence: str) -> None:
