@@ -76,7 +76,7 @@
                 tile(number(found.images), t("pictures")),
                 tile(number(found.epochs), t("epochs")),
                 tile(number(found.steps), t("steps"), "lora_studio_plan_steps"),
-                tile(seconds ? "?" : `≈ ${duration(found.seconds)}`, t("time"))),
+                tile(seconds ? "–" : `≈ ${duration(found.seconds)}`, t("duration"))),
             ready && el("ul", {class: "lora_studio_sentences"}, found.sentences.map((sentence) => el("li", {}, data(sentence)))),
             ready && seconds && measure && el("button", {type: "button", class: "lora_studio_link", on: {click: measure}}, t("Measure how long it will take")),
             notes("warning", t("Good to know"), found.warnings));
@@ -116,7 +116,7 @@
                 tile(status.epochs ? `${number(status.epoch)} / ${number(status.epochs)}` : "–", t("epochs")),
                 tile(status.loss === null ? "–" : status.loss.toFixed(4), t("loss")),
                 tile(speed(status.speed), t("speed")),
-                status.running && tile(duration(status.eta_s), t("left"))),
+                status.running && tile(duration(status.eta_s), t("time left"))),
         ];
     }
 

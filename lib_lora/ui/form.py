@@ -123,8 +123,13 @@ def _told(setting: Setting, value: Any, words: Mapping[str, str], labels: Labels
     if setting.type == "size":
         return "×".join(str(side).strip() for side in (value.split(",") if isinstance(value, str) else value))
     if setting.type in ("int", "float"):
-        return f"{label} {value:g}" if isinstance(value, (int, float)) and value else ""
-    return words.get(value, value) if setting.type == "choice" else str(value or "")
+        return _numbered(label, value) if isinstance(value, (int, float)) and value else ""
+    return str(value or "") if value != setting.default else ""
+
+
+def _numbered(label: str, value: float) -> str:
+    # "Save every N epochs" takes the number into itself.
+    return label.replace("N", f"{value:g}") if "N" in label.split() else f"{label} {value:g}"
 
 
 def _lowered(label: str) -> str:

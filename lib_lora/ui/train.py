@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from lib_lora.core.messages import Message, words
+from lib_lora.core.messages import Message, say, words
 from lib_lora.core.settings import KIND, Setting, flatten, merge, section_labels, unflatten
 from lib_lora.hosts.base import Host
 from lib_lora.training.config import TrainConfig
@@ -21,7 +21,9 @@ from lib_lora.ui.text import tr
 
 Example = Callable[[], Mapping[str, Any]]
 FIRST_FIELDS = ("data.folder", "save.name", "caption.trigger")
-READ = "(lang, goal, ...values) => [window.loraStudio ? window.loraStudio.language() : 'en', goal, ...values]"
+# gradio 4 hands the outputs over too, after the inputs: only the inputs go on, with the page's language put first.
+READ = "(...all) => [window.loraStudio ? window.loraStudio.language() : 'en', ...all.slice(1, %d)]"
+TOUCHED = "() => { window.loraStudio?.touched(); return []; }"
 
 
 @dataclass(frozen=True)
@@ -155,19 +157,15 @@ class TrainPage:
         fields, inputs = self.form.components, [self.lang, self.goal, *self.form.components]
         quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_name": False}
         for component in fields:
-            component.change(None, None, None, **js("() => { window.loraStudio?.touched(); return []; }"))
-        told = self.read_button.click(self.read, inputs, [self.job], **quiet, **js(READ))
+            component.change(None, None, None, **js(TOUCHED))
+        told = self.read_button.click(self.read, inputs, [self.job], **quiet, **js(READ % len(inputs)))
         told.then(None, [self.job], None, **js("(job) => { window.loraStudio?.plan(job); return []; }"))
-        begun = self.start.click(self.read, inputs, [self.job], **quiet, **js(READ))
+        begun = self.start.click(self.read, inputs, [self.job], **quiet, **js(READ % len(inputs)))
         begun.then(None, [self.job], None, **js("(job) => { window.loraStudio?.start(job); return []; }"))
-        self.goal.select(self.choose_goal, [self.goal], fields, **quiet).then(None, None, None, **js("() => { window.loraStudio?.touched(); return []; }"))
-        self.restore_button.click(self.restore, [self.kept], [self.goal, *fields], **quiet).then(
-            None, None, None, **js("() => { window.loraStudio?.touched(); return []; }")
-        )
+        self.goal.select(self.choose_goal, [self.goal], fields, **quiet).then(None, None, None, **js(TOUCHED))
+        self.restore_button.click(self.restore, [self.kept], [self.goal, *fields], **quiet).then(None, None, None, **js(TOUCHED))
         if self.example is not None:
-            self.example_button.click(self.fill_example, None, fields, api_name=False).then(
-                None, None, None, **js("() => { window.loraStudio?.touched(); return []; }")
-            )
+            self.example_button.click(self.fill_example, None, fields, api_name=False).then(None, None, None, **js(TOUCHED))
         for section in dict.fromkeys(section for section, _, _ in self.cards):
             cards = [(kind, card) for of, kind, card in self.cards if of == section]
             chooser = self.form.component(f"{section}.{KIND}")
@@ -178,8 +176,7 @@ class TrainPage:
     def read(self, lang: str, goal: str, *values: Any) -> str:
         """The form as JSON: the job, the folds' titles in that language, and the goal with its sentence."""
         job, known = self.form.read(values), words(lang)
-        named = {s.name: s for s in self.form.settings}
-        titles = {fold.key: summary([named[name] for name in fold.told if name in named], job, known, self.form.labels) for fold in folds()}
+        titles = {fold.key: self._title(fold, job, known) for fold in folds()}
         preset = next((preset for preset in PRESETS.values() if preset.label == goal), PRESETS[FIRST])
         return json.dumps({"config": job, "titles": titles, "goal": goal, "goal_help": Message(preset.help).text(known)})
 
@@ -208,6 +205,11 @@ class TrainPage:
         sized = {"data": {"resolution": resolution_for(facts.family if facts else None)}}
         return merge(sized, unflatten(PRESETS[key].settings))
 
+    def _title(self, fold: Fold, job: Mapping[str, Any], known: Mapping[str, str]) -> str:
+        told = [setting for setting in self.form.settings if setting.name in fold.told and setting.kind in (None, kind_of(job, setting.section))]
+        # A fold that tells of nothing holds only what is switched off.
+        return summary(told, job, known, self.form.labels) or (say("off").text(known) if told else "")
+
     def _shower(self, name: str, kinds: list[str]) -> Callable[[str], Any]:
         labels = self.form.labels[name]
 
@@ -216,6 +218,11 @@ class TrainPage:
             return updates if len(updates) > 1 else updates[0]
 
         return show
+
+
+def kind_of(job: Mapping[str, Any], section: str) -> str | None:
+    """The card a job chooses in a section, if that section is a choice of cards."""
+    return flatten(job).get(f"{section}.{KIND}")
 
 
 def fields_of_page() -> dict[str, str]:
