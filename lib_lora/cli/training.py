@@ -32,7 +32,7 @@ def plan(values: argparse.Namespace, console: Console) -> Found:
     else:
         from lib_lora import plan as plans
 
-        found = plans.make(config, None, HostPaths(values.output, values.output / "state"))
+        found = plans.make(config, None, HostPaths(values.output, values.output / ".lora-studio"))
     return Found(plan_document(found, config, console.words), tuple(_plan_lines(found, console)))
 
 
@@ -130,7 +130,8 @@ def _default_checkpoint(output: Path) -> Path:
 
 
 def _demo_folder(output: Path) -> Path:
-    return output / "demo"
+    # Out of sight, because every .safetensors directly in the output folder is taken for a LoRA.
+    return output / ".lora-studio" / "demo"
 
 
 def _shown(path: Path) -> str:

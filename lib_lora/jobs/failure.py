@@ -40,7 +40,7 @@ def failure_of(error: BaseException, report: Path, config: TrainConfig) -> Failu
     return Failure((_cause(error, where),), HostError.exit_code)
 
 
-def _cause(error: BaseException, where: str) -> Message:
+def _cause(error: BaseException, where: str | Message) -> Message:
     if isinstance(error, MemoryError) or _is_out_of_memory(error):
         return say(
             "The device has not enough memory for this: lower the batch size or the resolution, or tick Gradient checkpointing. Details are in {log}.",
@@ -63,12 +63,12 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [""])[0][:300].rstrip(".") or "?"
 
 
-def _written(report: Path, trace: str, config: TrainConfig) -> str:
+def _written(report: Path, trace: str, config: TrainConfig) -> str | Message:
     """Where the details are: the report, or the console where it cannot be written."""
     system = f"LoRA Studio {__version__}, Python {platform.python_version()}, {platform.platform()}"
     try:
         write_text(report, f"{system}\n\n{trace}\n{json.dumps(dump(config), indent=2, ensure_ascii=False)}\n")
     except OSError:
         log.exception("the report could not be written")
-        return "the console"
+        return say("the console")
     return str(report)
