@@ -14,7 +14,7 @@ WORDS = """
 
 
 def merges() -> list[str]:
-    ""Pairs to join, most frequent first as byte pair encoding finds them, until each of the words is one token.""
+    """Pairs to join, most frequent first as byte pair encoding finds them, until each of the words is one token."""
     spelt = [[*word[:-1], f"{word[-1]}</w>"] for word in sorted(set(WORDS))]
     found: list[str] = []
     while pairs := Counter(pair for word in spelt for pair in pairwise(word)):

@@ -16,7 +16,6 @@ from lib_lora.model import Family, Prediction
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
 SCALE = {Family.SD1: 0.18215, Family.SD2: 0.18215, Family.SDXL: 0.13025}
-HEADER_LIMIT = 100 * 2**20  # what the safetensors library itself accepts
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -99,12 +98,17 @@ def _check_name(path: Path) -> None:
 
 def _shapes(path: Path) -> Shapes:
     try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(min(length, HEADER_LIMIT)))
-        return {key: tuple(entry["shape"]) for key, entry in header.items() if key != "__metadata__"}
-    except (struct.error, ValueError, KeyError, TypeError) as error:
+        return {key: tuple(entry["shape"]) for key, entry in _header(path).items() if key != "__metadata__"}
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise HostError(say("{file}: this is no whole safetensors file; get it again", file=path.name)) from error
+
+
+def _header(path: Path) -> Any:
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        if length > path.stat().st_size:
+            raise ValueError(length)
+        return json.loads(file.read(length))
 
 
 def _yaml(path: Path) -> Mapping[str, Any]:

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from lib_lora.hosts.diffusers.model import DiffusersModel
 
 WAIT = 0.2
+STATE = ".lora-studio"
 
 
 class DiffusersHost:
-    """Lends the checkpoint of one file. LoRAs go to `folder/outputs`, caches and the rest to `folder/state`.
+    """Lends the checkpoint of one file. LoRAs go to and come from `folder`; caches, trash and logs lie in a folder in it.
 
     Raises HostError for a file that cannot be used. Another checkpoint is another host.
     """
@@ -41,7 +42,7 @@ class DiffusersHost:
 
     def paths(self) -> HostPaths:
         """Beneath the folder this host was given; a local user may name any path."""
-        return HostPaths(self._folder / "outputs", self._folder / "state")
+        return HostPaths(self._folder, self._folder / STATE)
 
     def access(self) -> Access:
         """No login: the page is this computer's."""

@@ -43,7 +43,8 @@ def parse(prompt: str) -> tuple[str, tuple[Tag, ...]]:
 def find(name: str, folder: Path) -> Path:
     """The network file of that name in a folder or below it; HostError names the folder."""
     for path in sorted(folder.rglob("*.safetensors")) if folder.is_dir() else ():
-        if path.stem == name:
+        # Folders with a dot hold our own state: replaced files lie there under their old names.
+        if path.stem == name and not any(part.startswith(".") for part in path.relative_to(folder).parts):
             return path
     raise HostError(say("{name}: there is no such LoRA in {folder}", name=name, folder=str(folder)))
 
