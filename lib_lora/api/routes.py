@@ -132,7 +132,7 @@ class Answers:
 
 def mount(app: FastAPI, jobs: Jobs, host: Host) -> None:
     """Add the routes to an app; an app that has them already stays as it is."""
-    if any(getattr(route, "path", "").startswith(f"{PREFIX}/") for route in app.routes):
+    if any(getattr(route, "path", "") == f"{PREFIX}/status" for route in app.routes):
         return
     # Read now, so that no status request ever opens a file for its words.
     words(language_of("zh"))
