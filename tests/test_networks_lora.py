@@ -159,7 +159,7 @@ def test_convolution_rank_reaches_what_sd_scripts_reaches() -> None:
     assert list(trained(layers, conv_rank=0).keys()) == ["attention"]
     network = trained(layers, rank=4, alpha=2.0, conv_rank=2, conv_alpha=0.5)
     held = network.tensors()
-    shapes = {key: (held[f"{key}.lora_down.weight"].shape[0], held[f"{key}.alpha"].item()) for key in network.keys()}
+    shapes = {key: (held[f"{key}.lora_down.weight"].shape[0], held[f"{key}.alpha"].item()) for key in tuple(network.keys())}
     assert shapes == {"attention": (4, 2.0), "conv1": (2, 0.5), "conv_shortcut": (4, 2.0), "time_emb_proj": (4, 2.0)}
 
 

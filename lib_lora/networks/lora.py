@@ -59,7 +59,8 @@ class Factors:
     def weight(self, precision: Precision = "fp32") -> Tensor:
         """ΔW = up @ down · alpha/rank of the factors as a file of that precision holds them, float32."""
         down, up = (rounded(factor.detach().float(), precision) for factor in (self.down, self.up))
-        return (up.flatten(1) @ down.flatten(1) * self.scale).view(up.shape[0], *down.shape[1:])
+        alpha = float(rounded(torch.tensor(self.alpha), precision))
+        return (up.flatten(1) @ down.flatten(1) * (alpha / self.rank)).view(up.shape[0], *down.shape[1:])
 
     def _middle(self, x: Tensor, down: Tensor) -> Tensor:
         conv = self.layer.conv
