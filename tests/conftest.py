@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def demo_set(tmp_path_factory: pytest.TempPathFactory) -> DemoSet:
     """The demo's checkpoint, pictures and job in a temporary folder. Not to be written into."""
-    pytest.importorskip("transformers")
     from lib_lora import demo
 
     return demo.make(tmp_path_factory.mktemp("demo"))

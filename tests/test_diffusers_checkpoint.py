@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("yaml")
-
 from lib_lora.core.errors import HostError
 from lib_lora.demo.tables import TextSize, UNetSize, VAESize, clip, openclip, unet, vae
 from lib_lora.hosts.diffusers.checkpoint import inspect, listing
@@ -140,8 +138,8 @@ REAL = {
 @pytest.mark.parametrize("name", REAL)
 def test_published_models_are_recognised_by_their_shapes(tmp_path: Path, name: str) -> None:
     """Every tensor finds its place in diffusers' UNet of the config we derive; the count is the published one."""
-    torch = pytest.importorskip("torch")
     pytest.importorskip("diffusers")
+    import torch
     from diffusers import UNet2DConditionModel
     from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 

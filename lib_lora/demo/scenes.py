@@ -70,7 +70,7 @@ def draw(folder: Path, seed: int = 7) -> Path:
     target = folder / f"{REPEATS}_{TRIGGER}"
     for number, scene in enumerate(SCENES, 1):
         name = target / f"{number:02d}"
-        content = _encoded(_picture(scene, random.Random(seed + number)), scene)
+        content = _encoded(_picture(scene, random.Random(seed + number)), scene)  # noqa: S311 shades of colour are no secret
         write_bytes(name.with_suffix(".jpg" if scene.jpeg else ".png"), content)
         write_text(name.with_suffix(".txt"), scene.caption + "\n")
     return folder

@@ -6,11 +6,12 @@ from collections import Counter
 from itertools import pairwise
 
 # Every word of the captions and of a few prompts one may try; other words are spelt out of letters.
-WORDS = """
-    a photo of figure drawing scene picture small large round tall wide red orange yellow green blue purple pink brown black white grey
-    circle square triangle star heart cross ring house tree sun moon cloud hill sea sky grass night day background left right top middle bottom
-    with and on in under over solo simple face eyes smile hat arms legs standing sitting looking 1girl 1boy hair long short demo tako blob
-""".split()
+TEXT = """
+a photo of figure drawing scene picture small large round tall wide red orange yellow green blue purple pink brown black white grey
+circle square triangle star heart cross ring house tree sun moon cloud hill sea sky grass night day background left right top middle bottom
+with and on in under over solo simple face eyes smile hat arms legs standing sitting looking 1girl 1boy hair long short demo tako blob
+"""
+WORDS = TEXT.split()
 
 
 def merges() -> list[str]:
