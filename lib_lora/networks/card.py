@@ -72,9 +72,9 @@ def set_aside(network: Path, trash: Path, now: datetime) -> Path | None:
     if not network.exists():
         return None
     folder = _fresh(trash / f"{network.stem} {now:%Y-%m-%d %H-%M-%S}")
-    for path in (network, path_of(network)):
-        if path.is_file():
-            _keep(path, folder / path.name)
+    _keep(network, folder / network.name)
+    if path_of(network).is_file():
+        shutil.copy2(path_of(network), folder / path_of(network).name)
     for path in pictures(network):
         _keep(path, folder / path.name)
         path.unlink()
@@ -106,7 +106,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        # What cannot be read is not overwritten: it may hold a user's work.
-        path.replace(path.with_name(f"{path.name}.broken"))
-        return {}
-    return found if isinstance(found, dict) else {}
+        found = None
+    if isinstance(found, dict):
+        return found
+    # What cannot be read is not overwritten: it may hold a user's work.
+    path.replace(path.with_name(f"{path.name}.broken"))
+    return {}

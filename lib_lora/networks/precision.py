@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -15,18 +17,13 @@ def rounded(tensor: Tensor, precision: Precision) -> Tensor:
     return tensor.to(DTYPES[precision]).float()
 
 
-def coarsest(one: Precision, other: Precision) -> Precision:
-    """The one of the two that rounds more."""
-    return max(one, other, key=lambda precision: torch.finfo(DTYPES[precision]).eps)
-
-
-def tolerance(precision: Precision, size: float, numel: int) -> float:
+def tolerance(precisions: Sequence[Precision], size: float, numel: int) -> float:
     """The largest ‖difference‖ rounding explains, for a product of norm `size` with `numel` elements.
 
-    Relative rounding of the product and its scale (a few units in the last place), and a step for each value so small that
-    the format has only a fixed step left for it.
+    It went through all of `precisions`: a few units in the last place for the product and its scale, and a step for each
+    value so small that a format has only a fixed step left for it (float16 below 6e-5, which is where a LoRA begins).
     """
-    info = torch.finfo(DTYPES[precision])
-    relative = 64 * info.eps if precision == "fp32" else 4 * info.eps
-    step = info.smallest_normal * info.eps
+    infos = [(precision, torch.finfo(DTYPES[precision])) for precision in precisions]
+    relative = max(info.eps * (64 if precision == "fp32" else 4) for precision, info in infos)
+    step = max(info.smallest_normal * info.eps for _, info in infos)
     return relative * size + step * numel**0.5

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lib_lora.core.messages import Message, count, say
 from lib_lora.model import Precision
-from lib_lora.networks.precision import coarsest, tolerance
+from lib_lora.networks.precision import tolerance
 from lib_lora.networks.registry import Network
 
 
@@ -45,7 +45,7 @@ def compare(network: Network, host_deltas: Iterable[tuple[str, Tensor]], precisi
             unknown.append(key)
             continue
         seen.add(key)
-        error, allowed = _difference(network.delta(key, precision), host, coarsest(precision, host_precision))
+        error, allowed = _difference(network.delta(key, precision), host, (precision, host_precision))
         worst = max(worst, (error / allowed if allowed else math.inf if error else 0.0, key, error, allowed))
     missing = tuple(key for key in network.keys() if key not in seen)  # noqa: SIM118 - a Network is no mapping
     ratio, key, error, allowed = worst
@@ -53,7 +53,7 @@ def compare(network: Network, host_deltas: Iterable[tuple[str, Tensor]], precisi
     return Verdict(max(error, 0.0), key, allowed, missing, tuple(unknown), ok, None if ok else _message(missing, unknown, key, error))
 
 
-def _difference(ours: Tensor, host: Tensor, precision: Precision) -> tuple[float, float]:
+def _difference(ours: Tensor, host: Tensor, precisions: tuple[Precision, Precision]) -> tuple[float, float]:
     """(relative difference, how much of it rounding explains); absolute where ΔW is zero."""
     host = host.detach().float().cpu()
     ours = ours.detach().float().cpu()
@@ -63,7 +63,7 @@ def _difference(ours: Tensor, host: Tensor, precision: Precision) -> tuple[float
     error = float((host.reshape(ours.shape) - ours).norm())
     if math.isnan(error):
         return math.inf, 0.0
-    allowed = tolerance(precision, size, ours.numel())
+    allowed = tolerance(precisions, size, ours.numel())
     return (error / size, allowed / size) if size else (error, allowed)
 
 

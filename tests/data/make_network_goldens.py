@@ -6,6 +6,7 @@ diffusers, transformers and einops, no weights: everything is built on the meta 
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import sys
@@ -60,6 +61,24 @@ def hashes() -> dict:
     return {"commit": COMMIT, "function": "library.train_util.precalculate_safetensors_hashes", "metadata": metadata, "model": model, "legacy": legacy}
 
 
+def metadata(root: Path) -> dict:
+    """The names train_network.py writes, and what sai_model_spec.build_metadata says of each family."""
+    from library import model_util, sai_model_spec, sdxl_model_util, train_util
+
+    tree = ast.parse((root / "train_network.py").read_text(encoding="utf-8"))
+    names = {key.value for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys if isinstance(key, ast.Constant)}
+    names = sorted(name for name in names if str(name).startswith("ss_"))
+    specs = {}
+    for family, v2, v, sdxl in (("sd1", 0, 0, 0), ("sd2", 1, 0, 0), ("sd2", 1, 1, 0), ("sdxl", 0, 0, 1), ("sdxl", 0, 1, 1)):
+        texts = {"title": "a title", "author": "an author", "description": "what", "license": "CC0", "tags": "x, y"}
+        skip = {} if sdxl else {"clip_skip": 2}
+        spec = sai_model_spec.build_metadata(None, bool(v2), bool(v), bool(sdxl), True, False, 1700000000.5, reso=(512, 768), **texts, **skip)
+        del spec["modelspec.implementation_version"]  # the commit of the checkout
+        version = sdxl_model_util.MODEL_VERSION_SDXL_BASE_V1_0 if sdxl else model_util.get_model_version_str_for_sd1_sd2(bool(v2), bool(v))
+        specs[f"{family}{' v' if v else ''}"] = {"ss_base_model_version": version, **spec}
+    return {"commit": COMMIT, "minimum": train_util.SS_METADATA_MINIMUM_KEYS, "ss": names, "modelspec": specs}
+
+
 def stand_in(*names: str) -> None:
     """sd-scripts imports much at its top that these functions never use."""
     import diffusers  # these two ask what is installed: before the stand-ins are
@@ -88,6 +107,7 @@ def main() -> None:
                     found = [line for line in found if line not in plain]
                     head += "; those that networks_" + family + ".txt does not have"
                 (HERE / f"networks_{family}{'_conv' if conv else ''}.txt").write_text("\n".join([head, *found, ""]))
+    (HERE / "networks_metadata.json").write_text(json.dumps(metadata(Path(sys.argv[1])), indent=1) + "\n")
     (HERE / "networks_hashes.json").write_text(json.dumps(hashes(), indent=1) + "\n")
 
 
