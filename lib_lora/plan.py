@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lib_lora.core.errors import LoraError
 from lib_lora.core.messages import Message, count, say
-from lib_lora.dataset import buckets, order, scan
+from lib_lora.dataset import buckets, images, order, scan
 from lib_lora.dataset.buckets import Placed
 from lib_lora.dataset.scan import Item, Scan
 from lib_lora.hosts.base import HostPaths, Lease, Overrides
@@ -63,9 +63,13 @@ def lease_of(config: TrainConfig) -> Lease:
     )
 
 
-def prepare(config: TrainConfig) -> Prepared:
-    """Scan the folder and place the pictures; what is wrong is collected, not raised."""
-    found = scan.scan(config.data, config.caption)
+def prepare(config: TrainConfig, look: Callable[[Path], images.Look] = images.look) -> Prepared:
+    """Scan the folder and place the pictures; what is wrong is collected, not raised.
+
+    `look` is how a picture is checked: a plan that is made again and again remembers unchanged files (`scan.Looks`),
+    a run looks at each of them anew.
+    """
+    found = scan.scan(config.data, config.caption, config.bucket, look)
     if found.problems:
         return Prepared(found, (), found.problems)
     try:
@@ -90,7 +94,12 @@ def files_of(name: str, config: TrainConfig) -> list[str]:
     """File names the run will write, the final one last: epochs are numbered as sd-scripts does."""
     every, epochs = config.save.every_epochs, config.learning.epochs
     numbered = range(every, epochs, every) if every else ()
-    return [f"{name}-{epoch:06d}.safetensors" for epoch in numbered] + [f"{name}.safetensors"]
+    return [f"{epoch_name(name, epoch)}.safetensors" for epoch in numbered] + [f"{name}.safetensors"]
+
+
+def epoch_name(name: str, epoch: int) -> str:
+    """The stem of an epoch's file."""
+    return f"{name}-{epoch:06d}"
 
 
 def steps_of(config: TrainConfig, placed: Sequence[Placed]) -> int:
@@ -124,7 +133,14 @@ def make(
         return _empty(config, say("Name the folder your pictures are in."))
     prepared = prepared or prepare(config)
     name = name_of(config, prepared.scan.items)
-    problems = [*prepared.problems, *_setting_problems(config), *name_problems(name, config, paths), *refusals]
+    family = facts.family if facts else None
+    problems = [
+        *prepared.problems,
+        *buckets.check(config.data.resolution, config.bucket, family),
+        *_setting_problems(config),
+        *name_problems(name, config, paths),
+        *refusals,
+    ]
     samples = Counter({placed.bucket: 0 for placed in prepared.placed})
     for placed in prepared.placed:
         samples[placed.bucket] += placed.item.repeats
@@ -140,10 +156,15 @@ def make(
         steps=steps,
         seconds=None if seconds_per_step is None else steps * seconds_per_step,
         sentences=(),
-        problems=tuple(problems),
+        problems=_once(problems),
         warnings=(*prepared.scan.warnings, *_warnings(config, facts)),
     )
     return plan if problems else _with_sentences(plan, config, facts, prepared.placed)
+
+
+def _once(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """Each sentence once: a scan and a check may have found the same."""
+    return tuple({str(message): message for message in messages}.values())
 
 
 def _empty(config: TrainConfig, problem: Message) -> Plan:
@@ -154,8 +175,6 @@ def _setting_problems(config: TrainConfig) -> list[Message]:
     learning, found = config.learning, []
     if learning.unet_lr == 0 and learning.text_encoder_lr == 0:
         found.append(say("Both learning rates are 0, so nothing would be learnt: set the UNet's to 1e-4, for example."))
-    if config.caption.keep_tokens == 0 and config.caption.shuffle and config.caption.trigger:
-        found.append(say("Keep first tags is 0 while tags are shuffled: the trigger word would not stay first. Set it to 1 or more."))
     return found
 
 

@@ -65,7 +65,7 @@ def _on(model: Model, config: TrainConfig, host: Host, control: Control, placed:
         yield Ended("cancelled" if control.request == "cancel" else "stopped", 0)
         return
     steps = Steps(plan.steps_of(config, placed), config.learning.epochs)
-    writer = output.Writer(config, host, model, network, placed, name, steps.total)
+    writer = output.Writer(config, host, model, network, placed, name)
     for event in loop.run(model, network, pictures, config, steps, control):
         if isinstance(event, SaveDue):
             yield Phased("saving", say("Saving, and reading the file back"), event.step, steps.total)

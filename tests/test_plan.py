@@ -88,7 +88,7 @@ def test_a_name_that_exists_is_refused_unless_replaced(folder: Path) -> None:
 
 
 def test_problems_are_said_together(folder: Path) -> None:
-    config = config_of(folder, **{"learning.unet_lr": 0, "save.name": "a:b", "caption.trigger": "x", "caption.keep_tokens": 0})
+    config = config_of(folder, **{"learning.unet_lr": 0, "save.name": "a:b", "data.resolution": "520,520", "bucket.enabled": False})
     made = plan.make(config, FACTS, paths_of(folder), refusals=[say("No checkpoint is loaded.")])
     assert len(made.problems) == 4
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lib_lora.core.errors import BusyError, ConfigError, DataError, HostError, NotFound
 from lib_lora.core.messages import say
+from lib_lora.dataset.scan import Looks
 from lib_lora.hosts.base import Host, Lease
 from lib_lora.jobs.failure import failure_of
 from lib_lora.jobs.pace import Pace
@@ -64,6 +65,7 @@ class Jobs:
         self._last: str | None = None
         self._starting = threading.Lock()
         self._pace = Pace()
+        self._looks = Looks()
 
     def start(self, config: TrainConfig) -> str:
         """Begin a training and return its id. Raises for what can be known before: a problem of the plan, or a job that runs."""
@@ -107,7 +109,7 @@ class Jobs:
 
         lease = _lease(config)
         facts = self.host.facts(lease.overrides)
-        prepared = plans.prepare(config) if config.data.folder.strip() else None
+        prepared = plans.prepare(config, self._looks.look) if config.data.folder.strip() else None
         refusals = self.host.refusals(lease)
         seconds = self._pace.known(config, facts)
         if seconds is None and probe and prepared and prepared.placed and not refusals and not self.busy() and not self.host.busy():
@@ -140,7 +142,7 @@ class Jobs:
         from lib_lora import plan as plans
 
         refusals = self.host.refusals(_lease(config))
-        prepared = plans.prepare(config) if config.data.folder.strip() else None
+        prepared = plans.prepare(config, self._looks.look) if config.data.folder.strip() else None
         plan = plans.make(config, facts, self.host.paths(), refusals, prepared=prepared)
         if prepared and prepared.problems:
             raise DataError(*plan.problems)
