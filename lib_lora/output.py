@@ -21,7 +21,7 @@ from lib_lora.networks.metadata import RunFacts
 from lib_lora.networks.registry import Network
 from lib_lora.training import precision
 from lib_lora.training.config import TrainConfig
-from lib_lora.training.events import PreviewDue, Previewed, SaveDue, Saved
+from lib_lora.training.events import PreviewDue, Previewed, Saved, SaveDue
 
 if TYPE_CHECKING:
     from PIL import Image
