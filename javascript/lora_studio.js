@@ -85,9 +85,8 @@
     function guess(plan) {
         const folder = form.config.data.folder;
         if (!folder || form.guessed === folder || !plan.images) return;
-        const first = form.guessed === null && !form.changed;
         form.guessed = folder;
-        if (first || form.config.caption.trigger || form.config.save.name) return;
+        if (form.config.caption.trigger || form.config.save.name) return;
         set("lora_studio_train_caption_trigger", plan.name);
     }
 
@@ -125,17 +124,32 @@
         if (box) box.replaceChildren(...[message && view().notes("error", t("That did not work"), [message])].filter(Boolean));
     }
 
-    async function start(text) {
-        if (!readJob(text)) return;
+    // A scan of many pictures takes its time: the button answers at once.
+    function starting(button) {
         trouble(null);
+        if (button.dataset.starting) return;
+        button.dataset.starting = "1";
+        button.textContent = t("Starting …");
+        setTimeout(() => started(button), 60000);
+    }
+
+    function started(button) {
+        if (!button || !button.dataset.starting) return;
+        delete button.dataset.starting;
+        button.textContent = t("Start training");
+    }
+
+    async function start(text) {
+        if (!readJob(text)) return started(byId("lora_studio_start"));
         try {
             const {job} = await ask("start", {config: form.config});
             keep(STARTED, JSON.stringify({job, trigger: form.config.caption.trigger}));
             form.next = false;
-            poll();
+            await poll();
         } catch (error) {
             trouble(error.message);
         }
+        started(byId("lora_studio_start"));
     }
 
     async function end(how) {
@@ -241,7 +255,7 @@
         const box = byId("lora_studio_chart"), status = run.status;
         if (!box || !status || box.offsetParent === null) return;
         box.dataset.points = run.curve.length;
-        window.loraStudioChart.draw(box, run.curve, status.steps, status.epochs, t("Loss over the steps"));
+        window.loraStudioChart.draw(box, run.curve, status.steps, status.epochs, t("Loss: bold smoothed, faint each step"));
     }
 
     function trigger() {
@@ -298,8 +312,9 @@
             document.body.prepend(bar);
         }
         const {status} = run;
-        const text = data(t("LoRA Studio trains {name}: {percent} %, {left} left. Generating waits until it ends.",
-            {name: status.name, percent: Math.floor(view().share(status) * 100), left: view().duration(status.eta_s)}));
+        const values = {name: status.name, percent: Math.floor(view().share(status) * 100), left: view().duration(status.eta_s)};
+        const text = data(status.eta_s === null ? t("LoRA Studio trains {name}: {percent} %. Generating waits until it ends.", values)
+            : t("LoRA Studio trains {name}: {percent} %, {left} left. Generating waits until it ends.", values));
         if (bar.firstChild.textContent !== text) bar.firstChild.textContent = text;
     }
 
@@ -334,10 +349,12 @@
         panel.dataset.ready = "1";
         skeleton(panel);
         byId("lora_studio_train").addEventListener("keydown", keys);
+        wire("lora_studio_start", starting);
         wire("lora_studio_stop", () => end("stop"));
         wire("lora_studio_cancel", cancel);
         const held = kept(FORM);
         if (held) {
+            try { form.guessed = JSON.parse(held).config.data.folder; } catch (error) { /* kept by another version */ }
             set("lora_studio_kept", held);
             setTimeout(() => press("lora_studio_restore"), 60);
         } else {

@@ -4,7 +4,7 @@
     if (window.loraStudioChart) return;
 
     const NS = "http://www.w3.org/2000/svg";
-    const EDGE = {left: 46, right: 12, top: 10, bottom: 24};
+    const EDGE = {left: 46, right: 12, top: 22, bottom: 24};
 
     function shape(name, attributes, text) {
         const node = document.createElementNS(NS, name);
@@ -52,10 +52,11 @@
     function ticks(low, high, wanted) {
         const rough = (high - low) / wanted || 1;
         const power = 10 ** Math.floor(Math.log10(rough));
-        const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
+        const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
         const found = [];
         for (let value = Math.ceil(low / step) * step; value <= high + step / 1e6; value += step) found.push(value);
-        return {values: found, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9))};
+        const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+        return {values: found, digits: step / power === 2.5 ? digits + 1 : digits};
     }
 
     // points: [[step, loss], …]; steps, epochs: of the whole run. Draws into `box`, which keeps its size.
@@ -63,6 +64,7 @@
         const width = Math.max(240, box.clientWidth), height = Math.max(140, box.clientHeight);
         const svg = shape("svg", {viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label});
         box.replaceChildren(svg);
+        svg.append(shape("text", {class: "lora_studio_tick", x: EDGE.left, y: 12}, `${label}\u200b`));
         if (points.length < 2) return;
         const last = Math.max(steps, points[points.length - 1][0]), [low, high] = range(points);
         const x = (step) => EDGE.left + (step / last) * (width - EDGE.left - EDGE.right);

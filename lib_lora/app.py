@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import webbrowser
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib_lora.hosts.base import Host
 from lib_lora.jobs import Jobs
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def register_webui() -> None:
     host = webui.WebUIHost()
     jobs = Jobs(host)
     webui.mount(
-        tab=lambda: page.tab(host, example=lambda: example(host.paths().state)),
+        tab=lambda: page.tab(host, example=lambda: example(host)),
         routes=lambda app: api.mount(app, jobs, host),
         unload=lambda: jobs.shutdown() and None,
     )
@@ -48,7 +48,7 @@ def alone(host: Painter, jobs: Jobs) -> FastAPI:
     paint.mount(app, host)
     head.mount_files(app)
     # Last, because a mount at "/" answers whatever no route before it does.
-    app = gr.mount_gradio_app(app, page.page(host, example=lambda: example(host.paths().state)), path="/")
+    app = gr.mount_gradio_app(app, page.page(host, example=lambda: example(host)), path="/")
     app.add_middleware(head.Headed)
     return app
 
@@ -69,8 +69,12 @@ def standalone(host: Painter, port: int = PORT, open_browser: bool = True, jobs:
         jobs.shutdown()
 
 
-def example(state: Path) -> Mapping[str, Any]:
-    """A small captioned picture set, made on this machine, and the settings it is trained with."""
+def example(host: Host) -> Mapping[str, Any]:
+    """A small captioned picture set, made on this machine, and the settings it is trained with on the loaded model."""
     from lib_lora import demo
+    from lib_lora.demo import checkpoint
 
-    return demo.pictures(state / "example").job
+    facts = host.facts()
+    if facts is not None and facts.file is not None and facts.file.stem == checkpoint.NAME:
+        return demo.make(facts.file.parent.parent).job  # the embedded model is smaller than any other, and so are its settings
+    return demo.pictures(host.paths().state / "example").job

@@ -161,11 +161,11 @@ def _slider(setting: Setting, value: Any, common: dict[str, Any]) -> Component:
 
 
 def _number(setting: Setting, value: Any, common: dict[str, Any]) -> Component:
-    return gr.Number(value=value, precision=0 if setting.type == "int" else None, **common)
+    return gr.Number(value=value, precision=0 if setting.type == "int" else None, elem_classes=["lora_studio_field"], **common)
 
 
 def _textbox(setting: Setting, value: Any, common: dict[str, Any]) -> Component:
-    return gr.Textbox(value=value, lines=setting.lines, max_lines=max(setting.lines, 1), **common)
+    return gr.Textbox(value=value, lines=setting.lines, max_lines=max(setting.lines, 1), elem_classes=["lora_studio_field"], **common)
 
 
 BUILD: Mapping[str, Callable[[Setting, Any, dict[str, Any]], Component]] = {

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from lib_lora.core.messages import Message, say, words
+from lib_lora.core.messages import Message, words
 from lib_lora.core.settings import KIND, Setting, flatten, merge, section_labels, unflatten
 from lib_lora.hosts.base import Host
 from lib_lora.training.config import TrainConfig
@@ -28,12 +28,13 @@ TOUCHED = "() => { window.loraStudio?.touched(); return []; }"
 
 @dataclass(frozen=True)
 class Fold:
-    """A folded group: the sections it holds, and the settings that its title tells."""
+    """A folded group: the sections it holds, the settings that its title tells, and what it says when they tell nothing."""
 
     key: str
     title: str
     sections: tuple[str, ...]
     told: tuple[str, ...]
+    nothing: str = ""
 
 
 FOLDS = (
@@ -46,10 +47,10 @@ FOLDS = (
         ("learning", "optimizer", "scheduler"),
         ("learning.epochs", "learning.batch_size", "learning.unet_lr", "optimizer.kind", "scheduler.kind"),
     ),
-    Fold("noise", tr("Noise and loss"), ("noise", "loss"), ("noise.offset", "loss.min_snr_gamma")),
-    Fold("previews", tr("Previews"), ("preview",), ("preview.every_epochs",)),
+    Fold("noise", tr("Noise and loss"), ("noise", "loss"), ("noise.offset", "loss.min_snr_gamma"), tr("off")),
+    Fold("previews", tr("Previews"), ("preview",), ("preview.every_epochs",), tr("off")),
     Fold("file", tr("File"), ("save",), ("save.every_epochs", "save.precision", "save.replace")),
-    Fold("device", tr("Model and device"), ("model", "run"), ("model.prediction", "run.precision", "run.checkpointing")),
+    Fold("device", tr("Model and device"), ("model", "run"), ("model.prediction", "run.precision", "run.checkpointing"), tr("automatic")),
 )
 
 
@@ -207,8 +208,7 @@ class TrainPage:
 
     def _title(self, fold: Fold, job: Mapping[str, Any], known: Mapping[str, str]) -> str:
         told = [setting for setting in self.form.settings if setting.name in fold.told and setting.kind in (None, kind_of(job, setting.section))]
-        # A fold that tells of nothing holds only what is switched off.
-        return summary(told, job, known, self.form.labels) or (say("off").text(known) if told else "")
+        return summary(told, job, known, self.form.labels) or known.get(fold.nothing, fold.nothing)
 
     def _shower(self, name: str, kinds: list[str]) -> Callable[[str], Any]:
         labels = self.form.labels[name]
