@@ -275,7 +275,7 @@ def ask_torch() -> Torch:
     return Torch(*json.loads(done.out.strip().splitlines()[-1]))
 
 
-def working_modules() -> set[str]:
+def working_modules() -> tuple[str, ...]:
     """Which of the modules that the host stands on can be imported."""
     code = """
 import importlib, sys
@@ -286,7 +286,7 @@ for name in sys.argv[1:]:
     except Exception:
         pass
 """
-    return {line.split()[1] for line in process([sys.executable, "-c", code, *HOST_MODULES], 600).out.splitlines() if line.startswith("works ")}
+    return tuple(line.split()[1] for line in process([sys.executable, "-c", code, *HOST_MODULES], 600).out.splitlines() if line.startswith("works "))
 
 
 def install(candidate: Candidate, before: dict[str, str]) -> str:
@@ -327,8 +327,8 @@ class Outcome:
     added: tuple[str, ...] = ()
 
 
-def settle(item: Need, torch: Torch) -> Outcome:
-    """Meet one need: prove what is there, otherwise add the newest release that fits and proves itself."""
+def settle(item: Need, torch: Torch, answers: bool = True) -> Outcome:
+    """Meet one need: prove what is there, otherwise add the newest release that fits and proves itself. `answers` is false once no index did."""
     before = installed()
     present = [name for name in owners(item) if name in before]
     if present:
@@ -338,6 +338,8 @@ def settle(item: Need, torch: Torch) -> Outcome:
     for candidate in fitting:
         if (candidate.name, candidate.version) in tried:  # pip's newest was this one
             continue
+        if not answers:
+            raise Offline
         say(f"adding {candidate.name} {candidate.version}".rstrip() + f" for {item.purpose}.")
         problem = install(candidate, before)
         after = installed()
@@ -389,14 +391,29 @@ def fingerprint() -> str:
     return hashlib.sha256(told + Path(__file__).read_bytes()).hexdigest()
 
 
-def recall() -> dict[str, str]:
-    """Key → line of the needs that are settled for the environment as it is now."""
+@dataclass(frozen=True)
+class Memory:
+    """What is known of the environment as it is now: settled needs with their lines, its PyTorch, and what imports in it."""
+
+    lines: dict[str, str] = field(default_factory=dict)
+    torch: Torch | None = None
+    working: tuple[str, ...] | None = None
+
+    def keep(self) -> None:
+        """Write it down for the next start."""
+        torch = [self.torch.version, self.torch.built_for, self.torch.cuda] if self.torch else None
+        write_whole(memory_file(), json.dumps({"for": fingerprint(), "lines": self.lines, "torch": torch, "working": self.working}, indent=1))
+
+
+def recall() -> Memory:
+    """What the last start wrote down, if it still holds."""
     try:
         state = json.loads(memory_file().read_text(encoding="utf-8"))
-        lines = state["lines"] if state["for"] == fingerprint() else {}
-        return {str(key): str(line) for key, line in lines.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+        if state["for"] == fingerprint():
+            return Memory({**state["lines"]}, Torch(*state["torch"]) if state["torch"] else None, state["working"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return Memory()
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -412,59 +429,57 @@ def write_whole(path: Path, text: str) -> None:
 def add() -> int:
     """The WebUI's start: nothing to do is told from folder names; what goes wrong is one sentence, never a failed start."""
     items = wanted(sys.version_info)
-    lines = recall()
-    if not all(item.key in lines for item in items):
-        lines = settle_all([item for item in items if item.key not in lines], lines)
-        write_whole(memory_file(), json.dumps({"for": fingerprint(), "lines": lines}, indent=1))
-    for line in filter(None, lines.values()):
+    memory = recall()
+    if not all(item.key in memory.lines for item in items):
+        memory = settle_all([item for item in items if item.key not in memory.lines], memory)
+        memory.keep()
+    for line in filter(None, memory.lines.values()):
         say(line)
     return 0
 
 
-def settle_all(items: list[Need], lines: dict[str, str]) -> dict[str, str]:
+def settle_all(items: list[Need], memory: Memory) -> Memory:
     """Settle needs in turn; without a network those that are missing stay unsettled and are tried at the next start."""
     here = installed()
-    torch = ask_torch() if "torch" in here else Torch("", "it is not installed")
+    torch = memory.torch or (ask_torch() if "torch" in here else Torch("", "it is not installed"))
     if not torch.version:
         say(f"nothing is added, because PyTorch does not work in this Python: {torch.built_for}. Without a WebUI start: python3 install.py demo")
-        return lines
-    complete = all(any(name in here for name in owners(item)) for item in items)
-    working = set() if complete else working_modules()
+        return Memory()
+    working = memory.working
+    if working is None and not all(any(name in here for name in owners(item)) for item in items):
+        working = working_modules()
+    lines, unmet = dict(memory.lines), []
     added: dict[str, tuple[str, ...]] = {}
-    unmet: list[str] = []
     for item in items:
-        if unmet and not any(name in installed() for name in owners(item)) and any(candidate.fits(installed(), torch) for candidate in item.candidates):
-            unmet.append(f"{item.key} ({item.purpose})")
-            continue
         try:
-            outcome = settle(item, torch)
+            outcome = settle(item, torch, answers=not unmet)
         except Offline:
             unmet.append(f"{item.key} ({item.purpose})")
             continue
-        lines = {**lines, item.key: outcome.line}
+        lines[item.key] = outcome.line
         if outcome.added:
             added[item.key] = outcome.added
     if unmet:
         say(f"no package index answers, so these are missing for now: {', '.join(unmet)}. The next start tries again.")
-    return guard(items, here, added, working, lines)
+    return Memory({**lines, **guard(items, here, added, working or ())}, torch, working)
 
 
-def guard(items: list[Need], before: dict[str, str], added: dict[str, tuple[str, ...]], working: set[str], lines: dict[str, str]) -> dict[str, str]:
-    """Look at the host once more: if what was added breaks it, all of it goes; a version that moved is put back."""
+def guard(items: list[Need], before: dict[str, str], added: dict[str, tuple[str, ...]], working: tuple[str, ...]) -> dict[str, str]:
+    """Look at the host once more: a version that moved is put back; if what was added breaks the host, all of it goes, with a line each."""
     if not added:
-        return lines
+        return {}
     after = installed()
     moved = [f"{name}=={version}" for name, version in before.items() if after.get(name) != version]
     if moved:
         say(f"putting back what an installation moved: {', '.join(moved)}.")
         pip("install", "--quiet", "--no-deps", *moved)
-    broken = working - working_modules()
+    broken = sorted(set(working) - set(working_modules()))
     if not broken:
         say(f"added {', '.join(sorted(f'{name} {after[name]}' for names in added.values() for name in names if name in after))}.")
-        return lines
+        return {}
     remove({name for names in added.values() for name in names})
-    harm = f"with it, {', '.join(sorted(broken))} no longer imports, so it was taken out again"
-    return {**lines, **{item.key: f"{item.purpose} not available ({item.key}): {harm}." for item in items if item.key in added}}
+    harm = f"with it, {', '.join(broken)} no longer imports, so it was taken out again"
+    return {item.key: f"{item.purpose} not available ({item.key}): {harm}." for item in items if item.key in added}
 
 
 # ---- environments of our own: the stand-alone one and one with the WebUI's pins

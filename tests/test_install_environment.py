@@ -116,6 +116,7 @@ def test_without_a_network_the_start_goes_on_and_the_next_tries_again(place: Pla
     assert ended.out.count("LoRA Studio: adding") == 1  # the first call shows it: no second package is asked for
     assert "peft (PEFT network kinds), onnxruntime (tagging pictures)" in ended.out
     assert not {"peft", "onnxruntime"} & set(place.remembered())
+    assert place.start(**nowhere).out == ended.out
     place.offer(Wheel("peft", "0.13.2"), Wheel("onnxruntime", "1.23.2", onnx(CPU)))
     assert "no package index" not in place.start().out
     assert {"peft", "onnxruntime"} <= set(place.versions())
