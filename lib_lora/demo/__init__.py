@@ -41,7 +41,7 @@ def make(folder: Path) -> DemoSet:
     drawn = pictures(folder / "pictures")
     job = {
         "data": {**drawn.job["data"], "resolution": [128, 128]},
-        "bucket": {"min": 64, "max": 256, "step": 32},
+        "bucket": {"min": 64, "max": 256, "step": 64},
         "caption": drawn.job["caption"],
         "network": {"kind": "lora", "rank": 8, "alpha": 8.0},
         # The weights are random, so a rate far above what a trained checkpoint bears.
