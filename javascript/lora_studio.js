@@ -5,7 +5,7 @@
     if (window.loraStudio) return;
 
     const BASE = "lora-studio/v1/";
-    const FORM = "lora_studio_form", STARTED = "lora_studio_started", DISMISSED = "lora_studio_dismissed";
+    const FORM = "lora_studio_form", DISMISSED = "lora_studio_dismissed";
     const FIRST_RETRY = 5000, LAST_RETRY = 60000, TYPING = 350;
     const run = {status: null, curve: [], boot: null, failures: 0, timer: 0};
     const form = {config: null, timer: 0, asked: 0, plan: null, changed: false, guessed: null};
@@ -142,8 +142,7 @@
     async function start(text) {
         if (!readJob(text)) return started(byId("lora_studio_start"));
         try {
-            const {job} = await ask("start", {config: form.config});
-            keep(STARTED, JSON.stringify({job, trigger: form.config.caption.trigger}));
+            await ask("start", {config: form.config});
             form.next = false;
             await poll();
         } catch (error) {
@@ -258,16 +257,6 @@
         window.loraStudioChart.draw(box, run.curve, status.steps, status.epochs, t("Loss: bold smoothed, faint each step"));
     }
 
-    function trigger() {
-        if (run.status.trigger !== undefined) return run.status.trigger;
-        try {
-            const started = JSON.parse(kept(STARTED) || "{}");
-            return started.job === run.status.job ? started.trigger : "";
-        } catch (error) {
-            return "";
-        }
-    }
-
     function again() {
         keep(DISMISSED, run.status.job);
         form.next = true;
@@ -285,7 +274,7 @@
         panel.dataset.step = status ? status.step : 0;
         const actions = byId("lora_studio_actions");
         if (actions) actions.dataset.running = running;
-        put("lora_studio_result", ended && view().result(status, trigger(), {again, tryIt: window.loraStudio.tryIt}));
+        put("lora_studio_result", ended && view().result(status, {again, tryIt: window.loraStudio.tryIt}));
         put("lora_studio_progress", (running || (ended && status.step > 0)) && view().progress(status));
         const curve = (running || ended) && run.curve.length > 1;
         byId("lora_studio_chart").hidden = !curve;
@@ -364,7 +353,7 @@
         poll();
     }
 
-    window.loraStudio = {touched, plan, start, ask, address, set, field, byId, reveal, language: () => view().language(), tryIt: null};
+    window.loraStudio = {touched, plan, start, ask, address, set, field, byId, reveal, job: () => form.config, language: () => view().language(), tryIt: null};
     document.addEventListener("visibilitychange", () => { if (!document.hidden && byId("lora_studio_panel")) poll(); });
     // Another tab of the host is chosen by a click: banner and chart follow at once.
     document.addEventListener("click", () => setTimeout(() => { if (run.status) show(); }, 60));

@@ -3,6 +3,7 @@
     "use strict";
     if (!window.loraStudioAlone || window.loraStudioAlone.ready) return;
     window.loraStudioAlone.ready = true;
+    document.documentElement.classList.add("lora_studio_alone");
 
     const ATTRIBUTES = ["placeholder", "title", "aria-label"];
     const words = () => window.localization || {};
@@ -84,7 +85,9 @@
     }
 
     function tryIt(prompt) {
+        const job = window.loraStudio.job();
         window.loraStudio.set("lora_studio_generate_prompt", prompt);
+        if (job && job.data) window.loraStudio.set("lora_studio_generate_size", String(job.data.resolution));
         const tab = byId("lora_studio_tab_generate-button") || [...document.querySelectorAll("#lora_studio_tabs > .tab-nav > button")][1];
         if (tab) tab.click();
     }

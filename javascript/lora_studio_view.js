@@ -53,7 +53,7 @@
         const lines = (sentences || []).flatMap((sentence) => String(sentence).split("\n")).filter((line) => line.trim());
         if (!lines.length) return null;
         return el("div", {class: `lora_studio_notes lora_studio_${kind}`, role: kind === "error" ? "alert" : "note"},
-            el("strong", {}, title), el("ul", {}, lines.map((line) => el("li", {}, data(line)))));
+            el("strong", {}, title), el("ul", {class: "lora_studio_list"}, lines.map((line) => el("li", {}, data(line)))));
     }
 
     function welcome() {
@@ -77,7 +77,7 @@
                 tile(number(found.epochs), t("epochs")),
                 tile(number(found.steps), t("steps"), "lora_studio_plan_steps"),
                 tile(seconds ? "–" : `≈ ${duration(found.seconds)}`, t("duration"))),
-            ready && el("ul", {class: "lora_studio_sentences"}, found.sentences.map((sentence) => el("li", {}, data(sentence)))),
+            ready && el("ul", {class: "lora_studio_list lora_studio_sentences"}, found.sentences.map((sentence) => el("li", {}, data(sentence)))),
             ready && seconds && measure && el("button", {type: "button", class: "lora_studio_link", on: {click: measure}}, t("Measure how long it will take")),
             notes("warning", t("Good to know"), found.warnings));
     }
@@ -159,18 +159,18 @@
         else plain();
     }
 
-    function result(status, trigger, more) {
+    function result(status, more) {
         const file = status.files[status.files.length - 1];
         const good = status.phase === "done" || status.phase === "stopped";
         const failed = status.phase === "failed";
-        const prompt = file ? [`<lora:${stem(file)}:1>`, trigger].filter(Boolean).join(" ") : "";
+        const prompt = file ? [`<lora:${stem(file)}:1>`, status.trigger].filter(Boolean).join(" ") : "";
         const field = el("input", {type: "text", readonly: true, class: "lora_studio_prompt", id: "lora_studio_prompt", "aria-label": t("For your prompt")});
         field.value = prompt;
         return el("div", {class: `lora_studio_result lora_studio_${failed ? "failed" : "ended"}`, "data-state": status.phase},
             el("h3", {}, good && file ? t("Your LoRA is ready") : phase(status.phase)),
             failed && notes("error", t("What happened"), [status.error || t("The training ended without a word. The console of the server knows more.")]),
             status.phase === "cancelled" && el("p", {}, t("Nothing was saved by cancelling; files of earlier epochs are kept.")),
-            good && file && el("p", {}, t("Put this into a prompt, or click its card in the Lora page:")),
+            good && file && el("p", {}, more.tryIt ? t("Put this into a prompt:") : t("Put this into a prompt, or click its card in the Lora page:")),
             good && file && el("div", {class: "lora_studio_copy"}, field,
                 el("button", {type: "button", class: "lora_studio_button", on: {click: (event) => copied(event.currentTarget, prompt)}}, t("Copy")),
                 more.tryIt && el("button", {type: "button", class: "lora_studio_button lora_studio_primary", id: "lora_studio_try", on: {click: () => more.tryIt(prompt)}}, t("Try it"))),

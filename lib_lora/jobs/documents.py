@@ -28,6 +28,7 @@ def status_document(status: Status, words: Mapping[str, str] = ENGLISH, since: i
     return {
         "job": status.job or None,
         "name": status.name,
+        "trigger": status.trigger,
         "phase": status.phase,
         "running": status.running,
         "asked": status.asked,

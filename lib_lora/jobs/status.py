@@ -29,6 +29,7 @@ class Status:
 
     job: str = ""
     name: str = ""
+    trigger: str = ""
     phase: str = IDLE
     message: Message | None = None
     done: int = 0
@@ -87,8 +88,8 @@ class Curve:
 class Tracker:
     """Folds the events of one job into its Status. Belongs to the thread that trains; others read `status`."""
 
-    def __init__(self, job: str, name: str, now: float | None = None) -> None:
-        self.status = Status(job=job, name=name, phase="preparing", started_at=time.time() if now is None else now)
+    def __init__(self, job: str, name: str, now: float | None = None, trigger: str = "") -> None:
+        self.status = Status(job=job, name=name, trigger=trigger, phase="preparing", started_at=time.time() if now is None else now)
         self.ending: str | None = None
         self._curve = Curve()
         self._seconds: deque[float] = deque(maxlen=RECENT)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from lib_lora.core.errors import BusyError, ConfigError, DataError, HostError, NotFound
 from lib_lora.core.messages import say
-from lib_lora.dataset.scan import Looks
 from lib_lora.hosts.base import Host, Lease
 from lib_lora.jobs.failure import failure_of
 from lib_lora.jobs.pace import Pace
@@ -24,7 +23,8 @@ from lib_lora.training.control import Control
 from lib_lora.training.events import Event
 
 if TYPE_CHECKING:
-    from lib_lora.plan import Plan
+    from lib_lora.dataset.scan import Looks
+    from lib_lora.plan import Plan, Prepared
 
 log = logging.getLogger(__name__)
 REMEMBERED = 20
@@ -65,7 +65,7 @@ class Jobs:
         self._last: str | None = None
         self._starting = threading.Lock()
         self._pace = Pace()
-        self._looks = Looks()
+        self._looks: Looks | None = None
 
     def start(self, config: TrainConfig) -> str:
         """Begin a training and return its id. Raises for what can be known before: a problem of the plan, or a job that runs."""
@@ -75,7 +75,7 @@ class Jobs:
         with self._starting:
             self._refuse_second()
             id = uuid.uuid4().hex[:12]
-            job = Job(config, facts, Control(), Tracker(id, name), self.host.paths().state / "logs" / f"{id}.log")
+            job = Job(config, facts, Control(), Tracker(id, name, trigger=config.caption.trigger.strip()), self.host.paths().state / "logs" / f"{id}.log")
             # A daemon, so that a console that is closed does not hang on a step; an orderly end goes through `shutdown`.
             threading.Thread(target=self._work, args=(job,), name=f"lora-studio-{id}", daemon=True).start()
             # The order matters to readers without a lock: a job can be found before it is the last one.
@@ -109,7 +109,7 @@ class Jobs:
 
         lease = _lease(config)
         facts = self.host.facts(lease.overrides)
-        prepared = plans.prepare(config, self._looks.look) if config.data.folder.strip() else None
+        prepared = self._prepared(config)
         refusals = self.host.refusals(lease)
         seconds = self._pace.known(config, facts)
         if seconds is None and probe and prepared and prepared.placed and not refusals and not self.busy() and not self.host.busy():
@@ -142,13 +142,23 @@ class Jobs:
         from lib_lora import plan as plans
 
         refusals = self.host.refusals(_lease(config))
-        prepared = plans.prepare(config, self._looks.look) if config.data.folder.strip() else None
+        prepared = self._prepared(config)
         plan = plans.make(config, facts, self.host.paths(), refusals, prepared=prepared)
         if prepared and prepared.problems:
             raise DataError(*plan.problems)
         if plan.problems:
             raise (HostError if len(refusals) == len(plan.problems) else ConfigError)(*plan.problems)
         return plan
+
+    def _prepared(self, config: TrainConfig) -> Prepared | None:
+        """The scanned folder. A plan is asked for at every change of the form, so unchanged files are not opened again."""
+        if not config.data.folder.strip():
+            return None
+        from lib_lora import plan as plans
+        from lib_lora.dataset.scan import Looks  # not at the top: it brings Pillow and numpy, and `--help` needs neither
+
+        self._looks = self._looks or Looks()
+        return plans.prepare(config, self._looks.look)
 
     def _work(self, job: Job) -> None:
         try:

@@ -148,7 +148,7 @@ def _row(setting: Setting) -> str:
 
 
 def _checkbox(_: Setting, value: Any, common: dict[str, Any]) -> Component:
-    return gr.Checkbox(value=value, **common)
+    return gr.Checkbox(value=value, elem_classes=["lora_studio_tick"], **common)
 
 
 def _dropdown(setting: Setting, value: Any, common: dict[str, Any]) -> Component:
