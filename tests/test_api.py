@@ -25,7 +25,7 @@ from lib_lora.training.config import TrainConfig
 from lib_lora.training.events import Previewed, Saved
 
 V1 = api.PREFIX
-GETS = ("schema", "status", "files?job=x", "words?lang=zh_CN", "preview/x/0")
+GETS = ("schema", "status", "files?job=x", "words?lang=en", "preview/x/0")
 POSTS = ("plan", "start", "stop", "cancel")
 
 
@@ -163,7 +163,7 @@ def test_mounting_twice_is_mounting_once(server: Server) -> None:
         ("plan", {"config": {"netwrk": {"rank": 3}}}, "netwrk: unknown setting"),
         ("plan", {"config": {"network": {"rank": 0}}}, "network.rank: 0 is outside"),
         ("plan", {"config": {"network": 3, "network.rank": 4}}, "network.rank"),
-        ("plan", {"config": {"data": {"folder": "a\0b"}}}, "data.folder"),
+        ("start", {"config": {"data": {"folder": "a\0b"}}}, "not a path"),
         ("start", {"config": {"learning": {"epochs": "many"}}}, "learning.epochs"),
         ("start", {"config": {}}, "folder"),
         ("start", {"config": {"data": {"folder": "/nowhere/at/all"}}}, "/nowhere/at/all"),
@@ -416,7 +416,7 @@ def test_paths_outside_the_roots_are_403(server: Server, opened: Path, tmp_path:
     monkeypatch.setenv("HOME", str(tmp_path))
     (opened / "link").symlink_to(server.folder, target_is_directory=True)
     beside = pictures(tmp_path / "opened-not")
-    outside = [
+    outside: list[Any] = [
         server.folder,
         opened / ".." / "pictures",
         opened / "link",
@@ -427,13 +427,26 @@ def test_paths_outside_the_roots_are_403(server: Server, opened: Path, tmp_path:
         ".",
         "~",
         "~/pictures",
-        "~nobody-of-that-name",
+        f'"{server.folder}"',
+        f" {server.folder} ",
     ]
     for folder in outside:
         for path in ("plan", "start"):
             told = sentence(server.post(path, {"config": {"data": {"folder": str(folder)}}}), 403)
             assert "data.folder" in told and str(opened) in told
     assert server.jobs.status().phase == "idle"
+
+
+def test_a_path_that_is_none_is_400(server: Server, opened: Path) -> None:
+    for folder in ("~nobody-of-that-name/x", f"{opened}/a\0b"):
+        assert "data.folder" in sentence(server.post("plan", {"config": {"data": {"folder": folder}}}), 400)
+
+
+def test_what_is_checked_is_what_is_opened(server: Server, opened: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quotes are taken off before a folder is opened, so a quoted path must not pass as one relative to here."""
+    monkeypatch.chdir(opened)
+    assert "data.folder" in sentence(server.post("plan", {"config": {"data": {"folder": f'"{server.folder}"'}}}), 403)
+    assert server.post("plan", {"config": {"data": {"folder": f'"{opened / "set"}"'}}}).json()["images"] == 3
 
 
 def test_every_path_setting_is_confined(opened: Path) -> None:

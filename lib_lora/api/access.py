@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from fastapi import Request
 
 from lib_lora.core.errors import ConfigError, LoraError, PathError
-from lib_lora.core.files import is_within
+from lib_lora.core.files import is_within, typed_path
 from lib_lora.core.messages import say
 from lib_lora.core.settings import describe, dump, flatten
 from lib_lora.hosts.base import Access
@@ -70,9 +70,7 @@ def confine(config: TrainConfig, roots: Sequence[Path] | None) -> None:
     outside: list[tuple[str, str]] = []
     for name in [setting.name for setting in describe(TrainConfig) if setting.type == "path"]:
         path = values.get(name, "")
-        if "\0" in path:
-            raise ConfigError(say("{name}: this is not a path", name=name))
-        if path.strip() and roots is not None and not _within(path, roots):
+        if path.strip() and roots is not None and not is_within(_typed(name, path), list(roots)):
             outside.append((name, path))
     if outside:
         opened = [str(root) for root in roots or ()]
@@ -81,14 +79,11 @@ def confine(config: TrainConfig, roots: Sequence[Path] | None) -> None:
         )
 
 
-def _within(path: str, roots: Sequence[Path]) -> bool:
-    # Whoever opens it later may expand "~", so both readings have to lie inside.
-    readings = [Path(path)]
+def _typed(name: str, text: str) -> Path:
     try:
-        readings.append(Path(path).expanduser())
-    except RuntimeError:
-        return False
-    return all(is_within(reading, list(roots)) for reading in readings)
+        return typed_path(text)
+    except ValueError as error:
+        raise ConfigError(say("{name}: this is not a path ({why})", name=name, why=str(error))) from error
 
 
 def _pages(app: Any) -> list[Any]:

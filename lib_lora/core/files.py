@@ -40,6 +40,19 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def typed_path(text: str) -> Path:
+    """The path a user typed or pasted: without the quotes that Windows' "Copy as path" puts around it, "~" resolved.
+
+    Whoever checks a path and whoever opens it read it by this one function. Raises ValueError for what is no path.
+    """
+    if "\0" in text:
+        raise ValueError("a path holds no NUL")
+    try:
+        return Path(text.strip().strip('"')).expanduser().absolute()
+    except RuntimeError as error:
+        raise ValueError(str(error)) from error
+
+
 def is_within(path: Path, roots: list[Path]) -> bool:
     """Whether `path`, with links and `..` resolved, lies in one of `roots` or is one."""
     resolved = path.resolve()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib_lora.core.errors import DataError
+from lib_lora.core.files import typed_path
 from lib_lora.core.messages import Message, count, say
 from lib_lora.dataset import buckets, folders, images, texts
 from lib_lora.dataset.config import BucketConfig, CaptionConfig, DataConfig
@@ -72,8 +73,10 @@ def scan(data: DataConfig, caption: CaptionConfig, bucket: BucketConfig | None =
     """
     if not data.folder.strip():
         return _nothing(say("data.folder: choose the folder that holds the pictures"))
-    # Windows' "Copy as path" puts quotes around it.
-    root = Path(data.folder.strip().strip('"')).expanduser().absolute()
+    try:
+        root = typed_path(data.folder)
+    except ValueError as error:
+        return _nothing(say("{folder}: this is not a path ({why})", folder=data.folder, why=str(error)))
     if root.is_file():
         return _nothing(say("{folder}: this is a file; choose the folder it lies in", folder=str(root)))
     if not root.is_dir():
