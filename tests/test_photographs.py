@@ -7,10 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("diffusers")
-
+import torch
 from photos import make_photos
 
 from lib_lora import plan, train
@@ -25,7 +22,7 @@ from lib_lora.training.events import Stepped
 from lib_lora.training.feed import Feed
 from lib_lora.training.loop import Steps
 
-SHARE = 0.04  # by which the loss has to fall; measured: 
+SHARE = 0.04  # by which the loss has to fall; measured:
 HELD_OUT = (50, 250, 450, 650, 850)  # timesteps
 
 
@@ -45,6 +42,7 @@ def held_out_loss(model: Model, pictures: Feed, network: object | None) -> float
 
 
 def test_a_lora_learns_real_photographs(demo_set: DemoSet, tmp_path: Path) -> None:
+    pytest.importorskip("diffusers")
     config = load(
         TrainConfig,
         {

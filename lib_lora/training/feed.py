@@ -122,7 +122,7 @@ class Feed:
     def _encode(self, index: int) -> Posterior:
         """One picture at a time: then its latents do not depend on which others it was encoded with."""
         placed = self._placed[index]
-        pixels = torch.from_numpy(images.fit(images.open_picture(placed.item.path), placed.resized, placed.crop, placed.bucket))
+        pixels = torch.tensor(images.fit(images.open_picture(placed.item.path), placed.resized, placed.crop, placed.bucket))
         with torch.no_grad():
             scaled = pixels.permute(2, 0, 1).unsqueeze(0).to(self._model.device(), torch.float32) / 127.5 - 1
             posterior = self._model.encode_images(scaled)
