@@ -16,6 +16,7 @@ import pytest
 from standin import pictures
 
 from lib_lora.cli import main
+from lib_lora.cli.console import lines_of
 from lib_lora.cli.jobfile import read_job
 from lib_lora.core.errors import ConfigError
 from lib_lora.core.settings import describe, dump
@@ -280,3 +281,8 @@ def test_the_default_job_is_a_valid_job(tmp_path: Path) -> None:
     path = tmp_path / "all.json"
     path.write_text(json.dumps(dump(TrainConfig())), encoding="utf-8")
     assert read_job(path) == TrainConfig()
+
+
+def test_documents_read_well_as_lines() -> None:
+    found = {"file": "x", "loads": True, "gone": None, "empty": [], "sizes": [1, 2], "hosts": {"a": {"ok": False}}, "rows": [{"n": 1}, {"n": 2}]}
+    assert lines_of(found) == ("file: x", "loads: yes", "sizes: 1, 2", "hosts:", "  a:", "    ok: no", "rows:", "  -", "    n: 1", "  -", "    n: 2")

@@ -70,19 +70,24 @@ class Console:
 
 
 def lines_of(document: Any, indent: str = "") -> tuple[str, ...]:
-    """Plain nested data as indented lines."""
+    """Plain nested data as indented lines; what is empty has none."""
     if isinstance(document, Mapping):
-        return tuple(line for key, value in document.items() for line in _entry(f"{key}:", value, indent))
+        return tuple(line for key, value in document.items() if value not in (None, "", [], {}) for line in _entry(f"{key}:", value, indent))
     if isinstance(document, list):
         return tuple(line for value in document for line in _entry("-", value, indent))
     return (f"{indent}{document}",)
 
 
 def _entry(head: str, value: Any, indent: str) -> Iterable[str]:
-    if isinstance(value, (Mapping, list)) and value and not _is_short(value):
+    if isinstance(value, (Mapping, list)) and not _is_short(value):
         return (f"{indent}{head}", *lines_of(value, indent + "  "))
-    shown = ", ".join(str(part) for part in value) if isinstance(value, list) else value
-    return (f"{indent}{head} {'' if isinstance(value, Mapping) else shown}".rstrip(),)
+    return (f"{indent}{head} {_shown(value)}",)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(str(part) for part in value) if isinstance(value, list) else str(value)
 
 
 def _is_short(value: Any) -> bool:

@@ -120,7 +120,7 @@ def _host(checkpoint: Path, output: Path) -> Host:
         raise ConfigError(say("{file}: there is no such file", file=str(checkpoint)))
     from lib_lora.hosts.diffusers import DiffusersHost
 
-    return DiffusersHost(checkpoint, output)
+    return DiffusersHost(checkpoint.absolute(), output.absolute())
 
 
 def _default_checkpoint(output: Path) -> Path:
