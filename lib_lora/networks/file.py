@@ -33,10 +33,11 @@ class NetworkFile:
 
 @dataclass(frozen=True)
 class Entry:
-    """One tensor of a header: dtype as safetensors names it ("F16"), and its shape."""
+    """One tensor of a header: dtype as safetensors names it ("F16"), its shape, and its bytes' place in the file."""
 
     dtype: str
     shape: tuple[int, ...]
+    place: tuple[int, int]
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], precision: Precision) -> None:
@@ -103,9 +104,12 @@ def _header(file: BinaryIO, size: int) -> tuple[dict[str, str], dict[str, Entry]
         raise ValueError(length)
     found = json.loads(file.read(length))
     metadata = {str(name): str(value) for name, value in found.pop("__metadata__", {}).items()}
-    entries = {name: Entry(str(entry["dtype"]), tuple(entry["shape"])) for name, entry in found.items()}
-    if max((entry["data_offsets"][1] for entry in found.values()), default=0) > size - 8 - length:
-        raise ValueError(size)
+    entries: dict[str, Entry] = {}
+    for name, entry in found.items():
+        start, end = (8 + length + int(offset) for offset in entry["data_offsets"])
+        if not 8 + length <= start <= end <= size:
+            raise ValueError(name)
+        entries[name] = Entry(str(entry["dtype"]), tuple(int(side) for side in entry["shape"]), (start, end))
     return metadata, entries
 
 

@@ -153,33 +153,39 @@ def part_of(key: str) -> str | None:
 
 def attention_keys(family: Family) -> Iterator[str]:
     """Every UNet key a plain LoRA has."""
-    for path, depth in _transformers(family):
-        leaves = ["proj_in", "proj_out"]
-        for block in range(depth):
-            inner = [f"{attention}.{name}" for attention in ("attn1", "attn2") for name in ("to_q", "to_k", "to_v", "to_out.0")]
-            leaves += [f"transformer_blocks.{block}.{name}" for name in (*inner, "ff.net.0.proj", "ff.net.2")]
-        yield from (unet_key(f"{path}.{leaf}", family) for leaf in leaves)
+    return (unet_key(path, family) for path in attention_paths(family))
 
 
 def resnet_keys(family: Family) -> Iterator[str]:
     """Every UNet key that a convolution rank adds."""
-    levels = len(TOPOLOGY[family][0])
-    for path, shortcut in _resnets(family):
-        leaves = ["conv1", "conv2", "time_emb_proj", *(["conv_shortcut"] if shortcut else [])]
-        yield from (unet_key(f"{path}.{leaf}", family) for leaf in leaves)
-    for level in range(levels - 1):
-        yield unet_key(f"down_blocks.{level}.downsamplers.0.conv", family)
-        yield unet_key(f"up_blocks.{level}.upsamplers.0.conv", family)
+    return (unet_key(path, family) for path in resnet_paths(family))
 
 
-def other_keys(family: Family) -> Iterator[str]:
-    """UNet keys that other trainers write too: norms and what lies outside of the blocks."""
-    yield from (unet_key(path, family) for path in OUTSIDE if family is Family.SDXL or not path.startswith("label_emb"))
+def attention_paths(family: Family) -> Iterator[str]:
+    """diffusers' paths of the layers in the UNet's transformers."""
     for path, depth in _transformers(family):
-        yield unet_key(f"{path}.norm", family)
-        yield from (unet_key(f"{path}.transformer_blocks.{block}.norm{n}", family) for block in range(depth) for n in (1, 2, 3))
+        yield from (f"{path}.proj_in", f"{path}.proj_out")
+        for block in range(depth):
+            inner = [f"{attention}.{name}" for attention in ("attn1", "attn2") for name in ("to_q", "to_k", "to_v", "to_out.0")]
+            yield from (f"{path}.transformer_blocks.{block}.{name}" for name in (*inner, "ff.net.0.proj", "ff.net.2"))
+
+
+def resnet_paths(family: Family) -> Iterator[str]:
+    """diffusers' paths of the layers in the UNet's residual blocks and between its levels."""
+    for path, shortcut in _resnets(family):
+        yield from (f"{path}.{leaf}" for leaf in ("conv1", "conv2", "time_emb_proj", *(["conv_shortcut"] if shortcut else [])))
+    for level in range(len(TOPOLOGY[family][0]) - 1):
+        yield from (f"down_blocks.{level}.downsamplers.0.conv", f"up_blocks.{level}.upsamplers.0.conv")
+
+
+def other_paths(family: Family) -> Iterator[str]:
+    """diffusers' paths of what other trainers reach too: norms, and what lies outside of the blocks."""
+    yield from (path for path in OUTSIDE.values() if family is Family.SDXL or not path.startswith("add_embedding"))
+    for path, depth in _transformers(family):
+        yield f"{path}.norm"
+        yield from (f"{path}.transformer_blocks.{block}.norm{n}" for block in range(depth) for n in (1, 2, 3))
     for path, _ in _resnets(family):
-        yield from (unet_key(f"{path}.{norm}", family) for norm in ("norm1", "norm2"))
+        yield from (f"{path}.{norm}" for norm in ("norm1", "norm2"))
 
 
 def text_keys(family: Family, extra_layers: int = 0) -> Iterator[str]:
