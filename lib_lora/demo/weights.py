@@ -21,6 +21,7 @@ GAINS = {
     "positional_embedding": 0.2,
 }
 LATENT_GAIN = 12.0
+SPREAD = 0.1
 LOG_VARIANCE = -8.0
 
 
@@ -34,8 +35,8 @@ def _tensor(name: str, shape: Shape, generator: torch.Generator) -> Tensor:
     if name.endswith("logit_scale"):
         return torch.tensor(math.log(100.0))
     if len(shape) == 1:
-        # Of the one-dimensional only norms have weights.
-        return torch.ones(shape) if name.endswith("weight") else torch.zeros(shape)
+        # Never exactly the neutral element: of a norm without bias the mean is 0, and the WebUI divides by that of a text.
+        return torch.randn(shape, generator=generator) * SPREAD + (1 if name.endswith("weight") else 0)
     gain = next((gain for end, gain in GAINS.items() if name.endswith(end)), 1.0)
     fan_in = 1 if "embedding" in name else math.prod(shape[1:])
     return torch.randn(shape, generator=generator) * gain / math.sqrt(fan_in)
