@@ -286,3 +286,22 @@ def test_the_default_job_is_a_valid_job(tmp_path: Path) -> None:
 def test_documents_read_well_as_lines() -> None:
     found = {"file": "x", "loads": True, "gone": None, "empty": [], "sizes": [1, 2], "hosts": {"a": {"ok": False}}, "rows": [{"n": 1}, {"n": 2}]}
     assert lines_of(found) == ("file: x", "loads: yes", "sizes: 1, 2", "hosts:", "  a:", "    ok: no", "rows:", "  -", "    n: 1", "  -", "    n: 2")
+
+
+def test_a_page_is_ended_by_ctrl_c_and_leaves_one_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from standin import StandInHost
+
+    from lib_lora import app
+    from lib_lora.cli import training
+
+    served: list[Any] = []
+
+    def standalone(host: Any, port: int, open_browser: bool, jobs: Any) -> None:
+        served.append((port, open_browser))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "standalone", standalone)
+    monkeypatch.setattr(training, "_host", lambda checkpoint, output: StandInHost(output))
+    assert main(["page", "--checkpoint", "x", "--port", "1234", "--no-browser", "--output", str(tmp_path), "--json"]) == 0
+    told = capsys.readouterr()
+    assert served == [(1234, False)] and json.loads(told.out)["phase"] == "idle" and "127.0.0.1:1234" in told.err

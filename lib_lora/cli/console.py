@@ -14,9 +14,9 @@ from lib_lora.core.messages import Message, language_of, words
 
 @dataclass(frozen=True)
 class Found:
-    """A command's result: the document, the same in lines, and the exit code."""
+    """A command's result: the document (None where it was shown already), the same in lines, and the exit code."""
 
-    document: Any
+    document: Any = None
     lines: tuple[str, ...] = ()
     exit_code: int = 0
 
@@ -50,8 +50,15 @@ class Console:
             stream.write(f"{line}\n")
         stream.flush()
 
+    def note(self, line: str) -> None:
+        """Say something beside the result: always on stderr."""
+        self.err.write(f"{line}\n")
+        self.err.flush()
+
     def show(self, found: Found) -> None:
         """The result."""
+        if self.json and found.document is None:
+            return
         if self.json:
             self.out.write(json.dumps(found.document, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
         else:

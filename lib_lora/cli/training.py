@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,10 +52,11 @@ def train(values: argparse.Namespace, console: Console) -> Found:
 
 
 def page(values: argparse.Namespace, console: Console) -> Found:
-    """Open the stand-alone page, until Ctrl-C."""
-    del console
+    """Open the stand-alone page, until Ctrl-C; the document is the last job's."""
     host = _host(values.checkpoint or _default_checkpoint(values.output), values.output)
-    return _served(Jobs(host), host, values)
+    jobs = Jobs(host)
+    _serve(jobs, host, values, console)
+    return Found(status_document(jobs.status(), console.words))
 
 
 def demo(values: argparse.Namespace, console: Console) -> Found:
@@ -72,8 +73,10 @@ def demo(values: argparse.Namespace, console: Console) -> Found:
     found = Found(document, lines, status.exit_code)
     if status.exit_code or values.headless:
         return found
+    # Before the page, which lasts until Ctrl-C; afterwards there is nothing more to say.
     console.show(found)
-    return _served(jobs, host, values)
+    _serve(jobs, host, values, console)
+    return Found()
 
 
 def _trained(jobs: Jobs, config: TrainConfig, console: Console) -> Status:
@@ -108,11 +111,13 @@ def _interrupts(jobs: Jobs, job: str, console: Console) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _served(jobs: Jobs, host: Host, values: argparse.Namespace) -> Found:
+def _serve(jobs: Jobs, host: Host, values: argparse.Namespace, console: Console) -> None:
     from lib_lora.app import standalone
 
-    standalone(host, values.port, open_browser=not values.no_browser, jobs=jobs)
-    return Found({"job": jobs.status().job or None})
+    console.note(console.text(say("The page: {address} (Ctrl-C ends it)", address=f"http://127.0.0.1:{values.port}/")))
+    # Ctrl-C is how a page is ended, so it is no interruption; newer uvicorns hand it on after they have closed.
+    with suppress(KeyboardInterrupt):
+        standalone(host, values.port, open_browser=not values.no_browser, jobs=jobs)
 
 
 def _host(checkpoint: Path, output: Path) -> Host:
