@@ -9,6 +9,7 @@ checkpoints are taken that the WebUI lists. Not pytest: the WebUI's environment 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import shlex
@@ -28,7 +29,7 @@ def boot(root: Path, data: Path | None, flags: list[str]) -> None:
     sys.argv = [str(root / "webui.py"), *wanted, *(["--data-dir", str(data)] if data else [])]
     os.chdir(root)
     sys.path.insert(0, str(root))
-    from modules import launch_utils  # noqa: F401 - parses the flags
+    importlib.import_module("modules.launch_utils")  # parses the flags
     from modules import initialize, initialize_util
 
     initialize_util.configure_sigint_handler = lambda: None  # its own ends the process without a word
@@ -75,7 +76,7 @@ def run(results: Path, names: list[str], only: list[str]) -> int:
             line: dict[str, Any] = {"checkpoint": name, "promise": title}
             try:
                 line["figures"] = promise(WebUIHost())
-            except Exception:
+            except Exception:  # noqa: BLE001 - a promise that fails in any way is a line of the report
                 line["error"] = traceback.format_exc()
                 failed += 1
                 webui_contract.tidy()

@@ -1,0 +1,1 @@
+nv_rng = None
