@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib_lora.core.messages import Message
+from lib_lora.hosts.blocks import checkpointed
 from lib_lora.model import ConvSpec, Delta, Family, ModelFacts, Part, Posterior, Precision, Prediction, SizeCond, TextCond
-from lib_lora.training.checkpoint import checkpointed
 from lib_lora.training.noise import rescale_zero_terminal
 
 WIDTH, TEXT_WIDTH, TOKENS = 32, 32, 16
@@ -36,7 +36,7 @@ class Attention(nn.Module):
         return self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
-class Block(nn.Module):
+class ResBlock(nn.Module):
     def __init__(self, width: int, emb: int, context: int) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(8, width)
@@ -61,7 +61,7 @@ class SmallUNet(nn.Module):
         self.conv_in = nn.Conv2d(4, WIDTH, 3, padding=1)
         self.time_embed = nn.Linear(16, WIDTH)
         self.label_emb = nn.Linear(vector, WIDTH) if vector else None
-        self.blocks = nn.ModuleList(Block(WIDTH, WIDTH, TEXT_WIDTH) for _ in range(2))
+        self.blocks = nn.ModuleList(ResBlock(WIDTH, WIDTH, TEXT_WIDTH) for _ in range(2))
         self.conv_out = nn.Conv2d(WIDTH, 4, 3, padding=1)
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor, vector: Tensor | None = None) -> Tensor:
@@ -200,7 +200,7 @@ class FakeModel:
     @contextmanager
     def checkpoint_blocks(self) -> Iterator[None]:
         self.calls.append("checkpoint_blocks")
-        with checkpointed(self.unet.blocks):
+        with checkpointed(self.unet):
             yield
 
     def place(self, *parts: Literal["unet", "te", "vae"]) -> None:

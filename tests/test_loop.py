@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -12,6 +11,7 @@ import pytest
 import torch
 from fakes import FakeModel, PlainLora
 
+from lib_lora.bench.memory import live_tensors
 from lib_lora.core.errors import ConfigError, HostError
 from lib_lora.core.messages import say
 from lib_lora.core.settings import load
@@ -339,8 +339,7 @@ def test_hundreds_of_steps_leave_no_tensors_behind() -> None:
     counts = {}
     for event in run(model, network, Pictures(model, (1,) * 20), config_of(learning={"epochs": 20, "text_encoder_lr": 1e-3}), Steps(20, 20), Control()):
         if isinstance(event, Stepped) and event.step in (50, 200, 400):
-            gc.collect()
-            counts[event.step] = sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects())
+            counts[event.step] = live_tensors()
     assert counts[50] == counts[200] == counts[400]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from lib_lora.core.errors import DataError
 from lib_lora.core.messages import say
 from lib_lora.dataset import captions, images, order
 from lib_lora.dataset.buckets import Placed
@@ -49,6 +50,7 @@ class Feed:
         self._cache = cache
         self._texts = texts
         self._keys: dict[int, LatentKey] = {}
+        self._vae = ""
 
     def prepare(self, control: Control) -> Iterator[Phased]:
         """Encode every picture that is not cached; says how far it is. Ends early when `control` asks for it."""
@@ -115,13 +117,15 @@ class Feed:
     def _key(self, index: int) -> LatentKey:
         if index not in self._keys:
             placed = self._placed[index]
-            content = images.content_hash(placed.item.path)
-            self._keys[index] = LatentKey(content, placed.bucket, placed.resized, placed.crop, self._model.vae_fingerprint())
+            self._vae = self._vae or self._model.vae_fingerprint()  # hashes all its weights, so it is asked once
+            self._keys[index] = LatentKey(placed.item.stamp, placed.bucket, placed.resized, placed.crop, self._vae)
         return self._keys[index]
 
     def _encode(self, index: int) -> Posterior:
         """One picture at a time: then its latents do not depend on which others it was encoded with."""
         placed = self._placed[index]
+        if images.content_hash(placed.item.path) != placed.item.stamp:  # its latents would be kept under the old content's key
+            raise DataError(say("{file}: this picture was changed after the run began. Start again.", file=str(placed.item.path)))
         pixels = torch.tensor(images.fit(images.open_picture(placed.item.path), placed.resized, placed.crop, placed.bucket))
         with torch.no_grad():
             scaled = pixels.permute(2, 0, 1).unsqueeze(0).to(self._model.device(), torch.float32) / 127.5 - 1
