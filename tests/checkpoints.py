@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lib_lora.demo import checkpoint, weights
 from lib_lora.demo.tables import Shape, TextSize, UNetSize, VAESize, clip, openclip, unet, vae
+from lib_lora.networks.keys import stored_as_convolution
 
 WIDTH = 64
 SD2_UNET = UNetSize(context=WIDTH, linear=True)
@@ -68,9 +69,11 @@ def network(layers: Iterable[Any], rank: int = 4, alpha: float = 2.0, seed: int 
     tensors: dict[str, Tensor] = {}
     changes: dict[str, Tensor] = {}
     for layer in layers:
-        kernel, point = (layer.conv.kernel, (1, 1)) if layer.conv else ((), ())
-        down = (torch.randn(rank, layer.in_features, *kernel, generator=generator) / layer.in_features**0.5).half()
-        up = (torch.randn(layer.out_features, rank, *point, generator=generator) / rank**0.5).half()
+        kernel = layer.conv.kernel if layer.conv else ()
+        # sd-scripts stores SD2's projections with kernels though they are linear.
+        stored = (1, 1) if not kernel and stored_as_convolution(layer.key) else kernel
+        down = (torch.randn(rank, layer.in_features, *stored, generator=generator) / layer.in_features**0.5).half()
+        up = (torch.randn(layer.out_features, rank, *(1 for _ in stored), generator=generator) / rank**0.5).half()
         tensors |= {f"{layer.key}.lora_down.weight": down, f"{layer.key}.lora_up.weight": up, f"{layer.key}.alpha": torch.tensor(alpha)}
         product = up.float().flatten(1) @ down.float().flatten(1) * (alpha / rank)
         changes[layer.key] = product.view(layer.out_features, layer.in_features, *kernel)

@@ -62,10 +62,28 @@ def _taken(path: Path, model: DiffusersModel) -> Any:
     taker = Taker()
     try:
         with torch.random.fork_rng(devices=[]):
-            taker.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=ADAPTER, low_cpu_mem_usage=True, local_files_only=True)
+            taker.load_lora_weights(_tensors(path, model.facts.family), adapter_name=ADAPTER, low_cpu_mem_usage=True)
     except (ValueError, KeyError, RuntimeError) as error:
         raise HostError(say("{file}: diffusers cannot read this LoRA: {error}", file=path.name, error=str(error))) from error
     return taker
+
+
+def _tensors(path: Path, family: Family) -> dict[str, Tensor]:
+    """The file's tensors, read as diffusers reads them, but for one thing.
+
+    sd-scripts stores SD2's projections with 1×1 kernels, the WebUI takes them so, and diffusers, where they are linear
+    layers, does not: it gets them as matrices.
+    """
+    from safetensors.torch import load_file
+
+    tensors = load_file(path)
+    if family is not Family.SD2:
+        return tensors
+    return {key: value.flatten(1) if _is_stored_kernel(key, value) else value for key, value in tensors.items()}
+
+
+def _is_stored_kernel(key: str, value: Tensor) -> bool:
+    return value.ndim == 4 and value.shape[2:] == (1, 1) and keys.stored_as_convolution(key.partition(".")[0])
 
 
 def _hollow(build: Callable[[], nn.Module]) -> nn.Module:
