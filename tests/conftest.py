@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from lib_lora.demo import DemoSet
+
+# Small models on threads that wait for each other spend nearly all time waiting where other processes run; and the suite
+# runs in parallel itself. Set before torch is imported, and handed on to programs that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
