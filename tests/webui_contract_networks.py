@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import torch
+from torch import Tensor
 from webui_bench import (
+    HEIGHT,
     TEXTS,
+    WIDTH,
     Figures,
+    Opened,
     RandomLora,
     borrowed,
     differing,
@@ -20,7 +26,12 @@ from webui_bench import (
     snapshot,
 )
 
+from lib_lora import demo
+from lib_lora.core.settings import load
 from lib_lora.hosts.webui import WebUIHost, facts, frozen, networks
+from lib_lora.hosts.webui.model import WebUIModel
+from lib_lora.jobs import Jobs
+from lib_lora.training.config import TrainConfig
 
 
 @promise
@@ -131,3 +142,59 @@ def a_replaced_file_during_a_lease_is_not_put_back_old(host: WebUIHost) -> Figur
     assert distance(new, old) > 0
     assert distance(new, wanted) == 0
     return {"changed": distance(new, old), "off_by": distance(new, wanted), "against_none": distance(new, plain)}
+
+
+class Watching(WebUIHost):
+    """Looks at the model when a saved file is read back: the network is on it then, as it was trained."""
+
+    trained: Tensor | None = None
+
+    def deltas(self, path: Path, model: WebUIModel) -> Iterator[tuple[str, Tensor]]:
+        self.trained = our_output(model)
+        return super().deltas(path, model)
+
+
+@promise
+def a_whole_job_ends_in_a_file_that_acts(host: WebUIHost) -> Figures:
+    """Folder → job in its own thread → file, card, preview; UNet and text encoders; nothing left on the model."""
+    watching, name = Watching(), "contract_job"
+    drawn = demo.pictures(host.paths().state / "contract_pictures").job
+    raw = {
+        "data": {**drawn["data"], "resolution": [128, 128]},
+        "bucket": {"min": 64, "max": 256, "step": 64},
+        "caption": drawn["caption"],
+        "network": {"kind": "lora", "rank": 8, "alpha": 8.0, "conv_rank": 4},
+        "learning": {"epochs": 2, "batch_size": 2, "unet_lr": 5e-3, "text_encoder_lr": 5e-3},
+        "save": {"name": name, "replace": True, "precision": "fp32"},
+        "preview": {"every_epochs": 1, "steps": 2, "size": [WIDTH, HEIGHT]},
+    }
+    checkpoint = host.facts().file  # whose header is read when it is loaded, not by a run
+    plain, picture, opened = host_output(), generate(), Opened()
+    before = snapshot()
+    jobs = Jobs(watching)
+    job = jobs.start(load(TrainConfig, raw))
+    while not jobs.status(job).ended:
+        time.sleep(0.05)
+    status = jobs.status(job)
+    assert status.phase == "done", status
+    wrong = differing(before, snapshot())
+    assert not wrong, f"left {wrong}"
+    assert opened.count(checkpoint) == 0
+    path = host.paths().loras / f"{name}.safetensors"
+    try:
+        in_host = host_output(name)
+        error, effect = distance(in_host, watching.trained), distance(watching.trained, plain)
+        allowed = 2e-5 * float(plain.abs().max())
+        with_it = generate(f"{TEXTS[1]} <lora:{name}:1>")
+        assert error <= allowed, error
+        assert effect >= 100 * allowed, effect
+        assert distance(with_it, picture) > 0
+        assert distance(generate(), picture) == 0
+        assert path.with_suffix(".json").is_file()
+        assert path.with_suffix(".png").is_file()
+    finally:
+        files = [file for file in path.parent.iterdir() if file.name.startswith(name)]
+        for file in files:
+            file.unlink()
+        host.forget([path])
+    return {"steps": status.step, "loss": status.loss, "error": error, "allowed": allowed, "effect": effect, "files": len(files)}
