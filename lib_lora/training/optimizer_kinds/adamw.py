@@ -27,7 +27,10 @@ def build(groups: list[dict[str, Any]], options: AdamWOptions, device: torch.dev
     """The optimizer over `groups`."""
     from torch.optim import AdamW
 
-    # A LoRA is hundreds of small tensors: one pass over all of them instead of ten calls for each. The fused kernel is
-    # there for CUDA in every torch we run on; elsewhere `foreach` is, which gives the same numbers.
-    way = "fused" if device.type == "cuda" else "foreach"
-    return AdamW(groups, betas=(options.beta1, options.beta2), weight_decay=options.weight_decay, **{way: True}), ()
+    known = {"betas": (options.beta1, options.beta2), "weight_decay": options.weight_decay}
+    # A LoRA is hundreds of small tensors: the fused kernel goes over all of them once instead of ten times over each.
+    try:
+        # Copies, because a refusal comes only after the groups have been written into.
+        return AdamW([dict(group) for group in groups], fused=True, **known), ()
+    except RuntimeError:  # torch before 2.4 has that kernel for CUDA alone
+        return AdamW([dict(group) for group in groups], **known), ()
