@@ -38,7 +38,7 @@ def train(config: TrainConfig, host: Host, control: Control) -> Generator[Event,
     _refuse(host.refusals(lease), HostError)
     name = plan.name_of(config, prepared.scan.items)
     _refuse(plan.name_problems(name, config, host.paths()), ConfigError)
-    yield Phased("waiting", say("Waiting for the model: the WebUI is using it"))
+    yield Phased("waiting", say("Waiting until the model is free"))
     written: list[Path] = []
     try:
         with host.borrow(lease, lambda: control.request is None) as model:
