@@ -204,6 +204,7 @@ def test_clip_skip_reads_an_earlier_layer_through_the_norm(sd1_host: DiffusersHo
         text = model.modules.te1.text_model
         text.encoder.layers[-1].register_forward_hook(lambda _, inputs, output: (inputs[0], *output[1:]))
         assert torch.allclose(skipped, text(ids).last_hidden_state, atol=1e-6)
+        assert sd1_host.facts().clip_skip == 1
     assert not torch.allclose(plain, skipped, atol=1e-3)
     assert sd1_host.facts().clip_skip == 1
 

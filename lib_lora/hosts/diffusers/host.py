@@ -39,6 +39,7 @@ class DiffusersHost:
         self._lock = threading.Lock()
         self._leased = False
         self._model: DiffusersModel | None = None
+        self._facts: ModelFacts | None = None  # of the loaded model, without a lease's overrides
 
     def paths(self) -> HostPaths:
         """Beneath the folder this host was given; a local user may name any path."""
@@ -54,8 +55,7 @@ class DiffusersHost:
 
     def facts(self, overrides: Overrides = Overrides()) -> ModelFacts:
         """From the header until the model is loaded, then what was loaded; the user's word over both."""
-        base = self._model.facts if self._model else self._described()
-        return _overridden(base, overrides)
+        return _overridden(self._facts or self._described(), overrides)
 
     def refusals(self, lease: Lease) -> list[Message]:
         """Nothing: files that cannot be trained are refused when the host is made."""
@@ -71,13 +71,12 @@ class DiffusersHost:
         try:
             self._leased = True
             model = self._loaded()
-            plain = model.facts
             try:
-                model.facts = _overridden(plain, lease.overrides)
+                model.facts = self.facts(lease.overrides)
                 with model.lent():
                     yield model
             finally:
-                model.facts = plain
+                model.facts = self.facts()
         finally:
             self._leased = False
             self._lock.release()
@@ -122,6 +121,7 @@ class DiffusersHost:
     def _loaded(self) -> DiffusersModel:
         if self._model is None:
             self._model = _load(self._checkpoint, self._described(), self.paths().state)
+            self._facts = self._model.facts
         return self._model
 
     def _described(self) -> ModelFacts:

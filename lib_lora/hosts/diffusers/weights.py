@@ -77,7 +77,8 @@ def _vae(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], device: torch.de
     from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
     config = structure.vae_config(checkpoint)
-    mine = {key: value for key, value in tensors.items() if key.startswith(VAE)}
+    # A VAE's own training leaves its loss in some files.
+    mine = {key: value for key, value in tensors.items() if key.startswith(VAE) and not key.startswith(f"{VAE}loss.")}
     converted = convert_ldm_vae_checkpoint(dict(mine), config)
     return _filled(checkpoint, "VAE", lambda: AutoencoderKL(**config), converted, len(mine), torch.float32, device)
 
