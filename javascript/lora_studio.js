@@ -6,7 +6,7 @@
 
     const BASE = "lora-studio/v1/";
     const FORM = "lora_studio_form", DISMISSED = "lora_studio_dismissed";
-    const FIRST_RETRY = 5000, LAST_RETRY = 60000, TYPING = 350;
+    const FIRST_RETRY = 5000, LAST_RETRY = 60000, TYPING = 350, INSIST = 4000;
     const run = {status: null, curve: [], boot: null, failures: 0, timer: 0};
     const form = {config: null, timer: 0, asked: 0, plan: null, changed: false, guessed: null};
     const view = () => window.loraStudioView;
@@ -50,7 +50,19 @@
 
     // ---- the form: read by Python, planned by the server
 
+    // Until gradio has bound its handlers a press is lost, and nothing tells when it has: press again until answered.
+    function insist(id, answered) {
+        press(id);
+        setTimeout(() => { if (!answered()) insist(id, answered); }, INSIST);
+    }
+
+    function restored() {
+        form.restoring = false;
+        touched();
+    }
+
     function touched() {
+        if (form.restoring) return;
         clearTimeout(form.timer);
         form.timer = setTimeout(() => press("lora_studio_read"), TYPING);
     }
@@ -72,6 +84,7 @@
     function readJob(text) {
         if (!text) return null;
         const found = JSON.parse(text), form_text = JSON.stringify({config: found.config, goal: found.goal});
+        if (form.restoring) return null;
         form.changed = kept(FORM) !== null && kept(FORM) !== form_text;
         keep(FORM, form_text);
         form.config = found.config;
@@ -338,22 +351,23 @@
         panel.dataset.ready = "1";
         skeleton(panel);
         byId("lora_studio_train").addEventListener("keydown", keys);
+        byId("lora_studio_goal").addEventListener("change", () => setTimeout(() => press("lora_studio_choose"), 60));
         wire("lora_studio_start", starting);
         wire("lora_studio_stop", () => end("stop"));
         wire("lora_studio_cancel", cancel);
         const held = kept(FORM);
         if (held) {
             try { form.guessed = JSON.parse(held).config.data.folder; } catch (error) { /* kept by another version */ }
-            set("lora_studio_kept", held);
-            setTimeout(() => press("lora_studio_restore"), 60);
+            form.restoring = true;
+            insist("lora_studio_restore", () => !form.restoring);
         } else {
-            touched();
+            insist("lora_studio_read", () => form.config);
         }
         show();
         poll();
     }
 
-    window.loraStudio = {touched, plan, start, ask, address, set, field, byId, reveal, job: () => form.config, language: () => view().language(), tryIt: null};
+    window.loraStudio = {touched, restored, plan, start, kept: () => kept(FORM) || "", ask, address, set, field, byId, reveal, job: () => form.config, language: () => view().language(), tryIt: null};
     document.addEventListener("visibilitychange", () => { if (!document.hidden && byId("lora_studio_panel")) poll(); });
     // Another tab of the host is chosen by a click: banner and chart follow at once.
     document.addEventListener("click", () => setTimeout(() => { if (run.status) show(); }, 60));

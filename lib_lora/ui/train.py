@@ -23,6 +23,7 @@ Example = Callable[[], Mapping[str, Any]]
 FIRST_FIELDS = ("data.folder", "save.name", "caption.trigger")
 # gradio 4 hands the outputs over too, after the inputs: only the inputs go on, with the page's language put first.
 READ = "(...all) => [window.loraStudio ? window.loraStudio.language() : 'en', ...all.slice(1, %d)]"
+KEPT = "() => [window.loraStudio ? window.loraStudio.kept() : '']"
 TOUCHED = "() => { window.loraStudio?.touched(); return []; }"
 
 
@@ -148,6 +149,7 @@ class TrainPage:
         """Fields and buttons that the script reads and presses; see `window.loraStudio`."""
         self.lang = gr.Textbox("en", visible=False, elem_id="lora_studio_lang", interactive=True)
         self.read_button = gr.Button("read", visible=False, elem_id="lora_studio_read")
+        self.choose_button = gr.Button("choose", visible=False, elem_id="lora_studio_choose")
         self.kept = gr.Textbox("", visible=False, elem_id="lora_studio_kept", interactive=True)
         self.restore_button = gr.Button("restore", visible=False, elem_id="lora_studio_restore")
         self.job = gr.Textbox("", visible=False, elem_id="lora_studio_job", interactive=True)
@@ -163,8 +165,10 @@ class TrainPage:
         told.then(None, [self.job], None, **js("(job) => { window.loraStudio?.plan(job); return []; }"))
         begun = self.start.click(self.read, inputs, [self.job], **quiet, **js(READ % len(inputs)))
         begun.then(None, [self.job], None, **js("(job) => { window.loraStudio?.start(job); return []; }"))
-        self.goal.select(self.choose_goal, [self.goal], fields, **quiet).then(None, None, None, **js(TOUCHED))
-        self.restore_button.click(self.restore, [self.kept], [self.goal, *fields], **quiet).then(None, None, None, **js(TOUCHED))
+        # Not the radio's own events: gradio 4 fires them for values set from here, too, and what was restored would be lost.
+        self.choose_button.click(self.choose_goal, [self.goal], fields, **quiet).then(None, None, None, **js(TOUCHED))
+        kept = self.restore_button.click(self.restore, [self.kept], [self.goal, *fields], **quiet, **js(KEPT))
+        kept.then(None, None, None, **js("() => { window.loraStudio?.restored(); return []; }"))
         if self.example is not None:
             self.example_button.click(self.fill_example, None, fields, api_name=False).then(None, None, None, **js(TOUCHED))
         for section in dict.fromkeys(section for section, _, _ in self.cards):
