@@ -237,6 +237,7 @@ def test_a_lost_connection_is_said_and_mended(chrome: Any, tmp_path: Path) -> No
 
 def test_the_whole_way_on_the_demo(chrome: Any, tmp_path: Path) -> None:
     """Real pictures, model, training and file, from the example's click to a picture made with the result."""
+    pytest.importorskip("diffusers", reason="the demo's host is diffusers")
     from lib_lora import demo
     from lib_lora.hosts.diffusers import DiffusersHost
 
