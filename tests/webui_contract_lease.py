@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,6 +52,7 @@ def ten_runs_leave_no_trace(host: WebUIHost) -> Figures:
         try:
             with borrowed(host, trains_text=texts) as model:
                 used = pointers_used(model)
+                torch.manual_seed(run)  # as somebody's sampler would
                 lora = RandomLora([layer for layer in model.layers() if texts or layer.part == "unet"], strength=0.01, seed=run)
                 for loss in steps(model, lora, 1 if run == 4 else 3, texts):
                     losses.append(loss)
@@ -108,6 +110,34 @@ def a_preview_is_a_picture_of_the_network(host: WebUIHost) -> Figures:
 
 
 @promise
+def a_preview_that_fails_is_an_error_in_words(host: WebUIHost) -> Figures:
+    from modules import processing
+
+    request = PictureRequest(prompt=TEXTS[1], steps=1, size=(WIDTH, HEIGHT))
+    before = snapshot()
+    kept = processing.process_images
+
+    def failing(job: Any) -> Any:
+        kept(job)
+        raise RuntimeError("no memory left")
+
+    with borrowed(host) as model:
+        inside = snapshot()
+        processing.process_images = failing
+        try:
+            host.picture(model, request)
+        except HostError as error:
+            assert "no memory left" in str(error)
+        else:
+            raise AssertionError("a picture although sampling failed")
+        finally:
+            processing.process_images = kept
+        assert not differing(inside, snapshot())
+    assert not differing(before, snapshot())
+    return {}
+
+
+@promise
 def leftovers_are_set_aside_and_put_back(host: WebUIHost) -> Figures:
     from modules import sd_hijack, sd_models, shared
 
@@ -142,6 +172,7 @@ def leftovers_are_set_aside_and_put_back(host: WebUIHost) -> Figures:
 
 @promise
 def we_wait_in_line_and_can_leave_it(host: WebUIHost) -> Figures:
+    from modules import sd_hijack, shared
     from modules.call_queue import queue_lock
 
     asked: list[float] = []
@@ -168,6 +199,9 @@ def we_wait_in_line_and_can_leave_it(host: WebUIHost) -> Figures:
     threading.Timer(0.3, queue_lock.release).start()
     with host.borrow(Lease(), always):
         assert host.busy()
+        assert (shared.state.job, shared.state.job_count) == ("LoRA Studio", 1), "the WebUI's own progress should tell who works"
+        assert not shared.parallel_processing_allowed, "the progress thread could decode with the VAE"
+        assert sd_hijack.current_optimizer.name == "sdp"
     assert not host.busy()
     return {"asked": len(asked)}
 

@@ -95,7 +95,7 @@ def main() -> int:
     results = asked.results.resolve()
     data = os.environ.get("SD_WEBUI_DATA")
     sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
-    flags = shlex.split(os.environ.get("SD_WEBUI_FLAGS", "--use-cpu all --no-half --opt-sdp-attention"))
+    flags = shlex.split(os.environ.get("SD_WEBUI_FLAGS", "--use-cpu all --no-half"))
     boot(Path(os.environ["SD_WEBUI_ROOT"]).resolve(), Path(data).resolve() if data else None, flags)
     return 1 if run(results, asked.checkpoints, asked.only) else 0
 

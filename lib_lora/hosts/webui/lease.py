@@ -29,7 +29,6 @@ def lend(lease: Lease, waiting: Callable[[], bool], thorough: bool) -> Iterator[
         if against:
             raise HostError(*against)
         stack.enter_context(program.job())
-        stack.callback(networks.reset_conditions)
         stack.enter_context(program.randomness_kept())
         stack.enter_context(networks.cleared(sd))
         stack.enter_context(frozen.unchanged(sd, frozen.full_digest if thorough else frozen.probe))

@@ -39,7 +39,10 @@ def sample(model: WebUIModel, request: PictureRequest) -> Image.Image:
         stack.enter_context(program.attributes_kept(sd, parameterization="v" if model.facts.prediction is Prediction.V else "eps"))
         stack.enter_context(program.value_kept(sd, "alphas_cumprod"))
         stack.enter_context(torch.no_grad())
-        processed = processing.process_images(_job(sd, request))
+        try:
+            processed = processing.process_images(_job(sd, request))
+        except Exception as error:  # the sampler runs code of many authors
+            raise HostError(say("The preview could not be sampled: {reason}", reason=str(error) or type(error).__name__)) from error
     if not processed.images:
         raise HostError(say("The preview was interrupted."))
     gone = model.changed()
