@@ -233,6 +233,15 @@ def test_a_request_ends_the_run_after_the_step(how: str, phase: str, saves: int)
     assert not [module for module in model.unet.modules() if "forward" in module.__dict__]
 
 
+def test_a_stop_that_comes_with_the_last_step_stops_nothing() -> None:
+    model, control, events = FakeModel(), Control(), []
+    for event in run(model, PlainLora(model.layers()), Pictures(model), config_of(), Steps(3, 2), control):
+        events.append(event)
+        if isinstance(event, Stepped) and event.step == 6:
+            control.stop()
+    assert events[-2:] == [SaveDue(6, 2, True), Ended("done", 6)]
+
+
 def test_a_stop_before_the_first_step_saves_nothing() -> None:
     model, control = FakeModel(), Control()
     control.stop()
@@ -307,6 +316,14 @@ def test_too_many_steps_without_a_number_end_the_run_with_advice() -> None:
     with pytest.raises(HostError, match="Lower the learning rate"):
         play(model, PlainLora(model.layers()), config_of(learning={"epochs": 100}))
     assert model.asked == 3 + PATIENCE
+
+
+def test_an_error_of_the_model_passes_and_leaves_nothing_attached() -> None:
+    model = FakeModel()
+    model.predict = lambda *args: torch.zeros(1, 3) @ torch.zeros(1, 3)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        play(model, PlainLora(model.layers()), config_of())
+    assert not [module for module in model.unet.modules() if "forward" in module.__dict__]
 
 
 def test_fp16_scales_the_loss_and_skips_what_overflows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import statistics
+from contextlib import nullcontext
 
 import pytest
 import torch
 
 from lib_lora.bench import main, memory, unets
+from lib_lora.bench.model import BenchModel, RandomBatches
+from lib_lora.bench.train import job
+from lib_lora.networks.registry import networks
+from lib_lora.training.randomness import generator
 
 CPU = torch.device("cpu")
 
@@ -69,3 +74,33 @@ def test_installing_with_nothing_to_do_is_measured_in_an_environment_of_its_own(
 def test_an_unknown_benchmark_is_refused() -> None:
     with pytest.raises(SystemExit):
         main(["trian"])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("backend", ["ldm", "diffusers"])
+def test_checkpointed_blocks_give_the_same_gradients_and_hold_much_less(backend: unets.Backend, precision: str) -> None:
+    pytest.importorskip(backend)
+    found = {}
+    for checkpointing in (False, True):
+        model = BenchModel(backend, unets.make(backend, unets.SMALL, CPU, torch.float32), CPU)
+        config = job(4, 2, precision, checkpointing)
+        network = networks.get("lora").build(model.layers(), config.network.options, CPU, generator(0, "network"))
+        for weight in network.parameters("unet"):
+            weight.data.normal_(0, 0.02, generator=generator(1, "weights"))
+        batches, held = RandomBatches(CPU, 64, 2, unets.SMALL.context, 1), []
+
+        def keep(tensor: torch.Tensor, held: list[int] = held) -> torch.Tensor:
+            held.append(tensor.numel() * tensor.element_size())
+            return tensor
+
+        t = torch.tensor([100, 700])
+        with unets.scaled_dot_product(backend), network.attached(), model.checkpoint_blocks() if checkpointing else nullcontext():
+            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), model.autocast(precision):
+                predicted = model.predict(batches.batch.latents.mean, t, batches.cond(batches.batch), ())
+            at_forward = sum(held)
+            predicted.square().mean().backward()
+        found[checkpointing] = at_forward, torch.cat([weight.grad.flatten() for weight in network.parameters("unet")])
+    assert found[True][0] < 0.5 * found[False][0]
+    tolerance = {"fp32": 1e-5, "bf16": 2e-2}[precision] * found[False][1].abs().max().item()
+    torch.testing.assert_close(found[True][1], found[False][1], rtol=0, atol=tolerance)
+    assert found[False][1].abs().max() > 0

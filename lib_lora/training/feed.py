@@ -18,7 +18,6 @@ from lib_lora.training.cache import DiskCache, LatentCache, LatentKey, MemoryCac
 from lib_lora.training.config import TrainConfig
 from lib_lora.training.control import Control
 from lib_lora.training.events import Phased
-from lib_lora.training.memory import told_of_full_memory
 from lib_lora.training.randomness import rng
 from lib_lora.training.texts import CachedTexts, LiveTexts, Texts
 
@@ -61,9 +60,8 @@ class Feed:
             if control.request:
                 return
             if not self._cache.has(self._key(index)):
-                with told_of_full_memory():
-                    self._model.place("vae")
-                    self._encode(index)
+                self._model.place("vae")
+                self._encode(index)
             yield Phased("caching", message, index + 1, total)
         self._place_for_steps()
 

@@ -16,7 +16,6 @@ from lib_lora.training.config import TrainConfig
 from lib_lora.training.control import Control
 from lib_lora.training.events import Ended, Event, Phased, Planned, PreviewDue, SaveDue, Stepped, Warned
 from lib_lora.training.learner import Learner, Outcome
-from lib_lora.training.memory import told_of_full_memory
 from lib_lora.training.schedulers import Factor, schedulers, with_warmup
 
 PATIENCE = 16  # steps in a row without a number before a run gives up; fp16 needs a few to find its loss scale
@@ -72,7 +71,8 @@ class _Run:
         """All epochs; returns the last event."""
         for epoch in range(1, self._steps.epochs + 1):
             yield from self._epoch(epoch)
-            if self._control.request:
+            # A stop that comes with the last step stops nothing.
+            if self._control.request == "cancel" or (self._control.request and self._step < self._steps.total):
                 return (yield from self._interrupted(epoch))
             yield from self._epoch_ended(epoch)
         return Ended("done", self._step)
@@ -94,12 +94,11 @@ class _Run:
 
     def _take(self, batches: Iterator[Batch]) -> Outcome | None:
         """The next step, or None where the epoch has no more batches."""
-        with told_of_full_memory():
-            group = [batch for _, batch in zip(range(self._config.learning.accumulation), batches, strict=False)]
-            if not group:
-                return None
-            self._step += 1
-            return self._learner.step(group, self._step, self._factor(self._step - 1, self._steps.total))
+        group = [batch for _, batch in zip(range(self._config.learning.accumulation), batches, strict=False)]
+        if not group:
+            return None
+        self._step += 1
+        return self._learner.step(group, self._step, self._factor(self._step - 1, self._steps.total))
 
     def _skipped(self) -> Event:
         """One step without a number is left out and reported; too many in a row end the run."""
