@@ -16,7 +16,10 @@ from lib_lora.hosts.base import HostPaths, Lease, Overrides
 from lib_lora.model import Family, ModelFacts, Prediction
 from lib_lora.training.config import TrainConfig
 
-FORBIDDEN_IN_NAMES = frozenset('<>:"/\\|?*,')
+FORBIDDEN_IN_NAMES = frozenset('<>:"/\\|?*,') | frozenset(map(chr, range(32)))
+# Names Windows keeps for devices, whatever their ending.
+DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
+LONGEST_NAME = 150  # bytes: file systems end at 255, and endings, epochs and the trash folder's date come on top
 SIDE_OF_FAMILY = {Family.SD1: 512, Family.SD2: 768, Family.SDXL: 1024}
 
 
@@ -83,7 +86,7 @@ def name_of(config: TrainConfig, items: Sequence[Item]) -> str:
     if config.save.name.strip():
         return config.save.name.strip()
     if config.caption.trigger.strip():
-        return "".join(c for c in config.caption.trigger.strip() if c not in FORBIDDEN_IN_NAMES)
+        return "".join(c for c in config.caption.trigger.strip() if c not in FORBIDDEN_IN_NAMES)[: LONGEST_NAME // 4]
     concepts = {item.concept for item in items}
     if len(concepts) == 1 and (concept := concepts.pop()):
         return concept
@@ -111,9 +114,17 @@ def name_problems(name: str, config: TrainConfig, paths: HostPaths) -> list[Mess
     """Why no file of that name can be written."""
     bad = sorted(set(name) & FORBIDDEN_IN_NAMES)
     if bad:
-        return [say("save.name: {name} cannot be a LoRA's name because of {characters}: choose another", name=name, characters=" ".join(bad))]
-    if not name.strip(". "):
-        return [say("save.name: give the LoRA a name")]
+        return [
+            say(
+                "save.name: {name} cannot be a LoRA's name because of {characters}: choose another",
+                name=name,
+                characters=" ".join(repr(character)[1:-1] for character in bad),
+            )
+        ]
+    if not name.strip(". ") or name.split(".")[0].strip().lower() in DEVICES:
+        return [say("save.name: {name} cannot be a file's name: choose another", name=repr(name))]
+    if len(name.encode("utf-8")) > LONGEST_NAME:
+        return [say("save.name: {name}… is too long for a file's name: choose a shorter one", name=name[:30])]
     there = [file for file in files_of(name, config) if (paths.loras / file).exists()]
     if there and not config.save.replace:
         return [say("{files} is there already: choose another name, or tick Replace and the old file goes to the trash folder", files=there[:3])]

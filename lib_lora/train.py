@@ -13,7 +13,7 @@ from lib_lora.dataset.buckets import Placed
 from lib_lora.hosts.base import Host
 from lib_lora.model import Layer, Model, Part
 from lib_lora.networks.registry import Network, networks
-from lib_lora.training import feed, loop
+from lib_lora.training import feed, loop, precision
 from lib_lora.training.config import TrainConfig
 from lib_lora.training.control import Control
 from lib_lora.training.events import Ended, Event, Phased, PreviewDue, SaveDue, Warned
@@ -58,6 +58,7 @@ def _refuse(problems: Sequence[Message], error: type[ConfigError] | type[HostErr
 
 def _on(model: Model, config: TrainConfig, host: Host, control: Control, placed: Sequence[Placed], name: str, written: list[Path]) -> Iterator[Event]:
     """The part of a run that holds the model."""
+    precision.resolve(config.run.precision, model.device())  # a choice the device cannot follow is told before anything is encoded
     network = build(model.layers(), config, model)
     pictures = feed.make(model, placed, config, host.paths().cache / "latents")
     yield from pictures.prepare(control)
@@ -76,9 +77,22 @@ def _on(model: Model, config: TrainConfig, host: Host, control: Control, placed:
                 yield Phased("training", None, event.step, steps.total)
         elif isinstance(event, PreviewDue):
             yield Phased("training", say("Sampling a preview"), event.step, steps.total)
-            yield writer.preview(event)
+            yield from _previewed(writer, event, model)
         else:
             yield event
+
+
+def _previewed(writer: output.Writer, due: PreviewDue, model: Model) -> Iterator[Event]:
+    """The preview, or why there is none: a picture that fails must not cost the training."""
+    try:
+        previewed: Event = writer.preview(due)
+    except HostError as error:
+        if model.changed() is not None:
+            raise
+        for message in error.messages:
+            yield Warned(say("No preview of epoch {epoch}: {why}", epoch=due.epoch, why=message))
+        return
+    yield previewed
 
 
 def build(layers: Sequence[Layer], config: TrainConfig, model: Model) -> Network:

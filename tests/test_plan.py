@@ -74,7 +74,7 @@ def test_epochs_are_numbered_and_the_last_is_the_file_itself(folder: Path) -> No
     assert plan.files_of("x", config_of(folder, **{"save.every_epochs": 0})) == ["x.safetensors"]
 
 
-@pytest.mark.parametrize("name", ["a:b", "a/b", "..\\b", "a,b", "<x>", "...", " . "])
+@pytest.mark.parametrize("name", ["a:b", "a/b", "..\\b", "a,b", "<x>", "...", " . ", "a\0b", "a\nb", "aux", "Con.x", "x" * 240, "名" * 80])
 def test_a_name_no_file_or_prompt_can_have_is_refused(folder: Path, name: str) -> None:
     made = plan.make(config_of(folder, **{"save.name": name}), FACTS, paths_of(folder))
     assert any("name" in str(problem) for problem in made.problems)

@@ -58,6 +58,7 @@ def test_every_problem_is_named_at_once() -> None:
         "network": {"kind": "lora", "rank": 0, "factor": 8},
         "learning": {"unet_lr": "fast", "epochs": True, "text_encoder_lr": float("nan")},
         "optimizer": {"kind": "sgdd"},
+        "scheduler": {"kind": []},
         "save": "x",
         "nonsense": 1,
     }
@@ -66,7 +67,7 @@ def test_every_problem_is_named_at_once() -> None:
     named = {message.params["name"] for message in caught.value.messages}
     assert named == {
         "noise.offst", "data.repeats", "data.resolution", "data.cache", "data.skip_unreadable", "network.rank", "network.factor",
-        "learning.unet_lr", "learning.epochs", "learning.text_encoder_lr", "optimizer.kind", "save", "nonsense",
+        "learning.unet_lr", "learning.epochs", "learning.text_encoder_lr", "optimizer.kind", "scheduler.kind", "save", "nonsense",
     }  # fmt: skip
 
 
@@ -98,8 +99,9 @@ def test_names_are_unique_and_every_setting_has_words() -> None:
     for setting in SETTINGS:
         assert setting.label.strip(), setting.name
         assert setting.help.strip().endswith((".", "?")), setting.name
-    labels = [setting.label for setting in SETTINGS]
-    assert len(set(labels)) == len(labels), "the WebUI keeps values by tab and label"
+    shown = [{s.label: s.name for s in SETTINGS if s.kind in (None, kind)} for kind in {s.kind for s in SETTINGS}]
+    for kind, labels in zip({s.kind for s in SETTINGS}, shown, strict=True):
+        assert len(labels) == sum(s.kind in (None, kind) for s in SETTINGS), "two fields of one form have the same label"
 
 
 def test_defaults_lie_in_their_own_ranges() -> None:

@@ -200,6 +200,23 @@ def test_previews_become_the_cards_pictures(host: SmallHost) -> None:
     assert Image.open(shown[0].path).getpixel((0, 0))[0] == 1
 
 
+def test_a_preview_that_fails_costs_no_training(host: SmallHost) -> None:
+    def fail(model: FakeModel, request: PictureRequest) -> Image.Image:
+        raise HostError(say("The preview was interrupted."))
+
+    host.picture = fail  # type: ignore[method-assign]
+    events = play(host, **{"preview.every_epochs": 1, "save.every_epochs": 0})
+    assert events[-1].phase == "done"
+    assert (host.folder / "loras" / "sks.safetensors").is_file()
+    assert sum("interrupted" in str(warned.message) for warned in of(events, Warned)) == 3
+
+
+def test_a_precision_the_device_has_not_is_told_before_pictures_are_encoded(host: SmallHost) -> None:
+    with pytest.raises(ConfigError, match="fp16"):
+        play(host, **{"run.precision": "fp16"})
+    assert not host.model.calls
+
+
 def test_a_model_that_was_swapped_ends_the_run(host: SmallHost) -> None:
     def watch(event: Event) -> None:
         if isinstance(event, Stepped) and event.step == 2:

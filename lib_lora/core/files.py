@@ -15,7 +15,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], None]) -> None:
     Whatever fails, `path` holds either its old content or the whole new one, and no temporary file stays behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".lora-studio-", suffix=".tmp")
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:

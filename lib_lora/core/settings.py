@@ -225,7 +225,7 @@ def _load(cls: type, raw: Mapping[str, Any], prefix: str, problems: list[Message
 def _load_pick(meta: Mapping[str, Any], raw: Mapping[str, Any], dotted: str, problems: list[Message]) -> Pick:
     kind = raw.get(KIND, meta["default"])
     entries = meta["registry"].entries()
-    if kind not in entries:
+    if not isinstance(kind, str) or kind not in entries:
         problems.append(say("{name}: {value} is none of {choices}", name=f"{dotted}.{KIND}", value=repr(kind), choices=sorted(entries)))
         kind = meta["default"]
         return Pick(kind, entries[kind].options())
