@@ -242,7 +242,7 @@ def test_check_agrees_with_diffusers_itself(tmp_path: Path) -> None:
         path = tmp_path / f"{family.value}.safetensors"
         file.write(path, network.tensors(), VERSION[family], "fp32")
         found = check(path)
-        state, alphas = StableDiffusionLoraLoaderMixin.lora_state_dict(str(path))
+        state, alphas = StableDiffusionLoraLoaderMixin.lora_state_dict(str(path.parent), weight_name=path.name)  # offline, a folder and a name are asked for
         try:
             StableDiffusionLoraLoaderMixin.load_lora_into_unet(state, alphas, unet=unet, adapter_name="x")
         except RuntimeError:
