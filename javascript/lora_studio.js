@@ -6,7 +6,7 @@
 
     const BASE = "lora-studio/v1/";
     const FORM = "lora_studio_form", DISMISSED = "lora_studio_dismissed";
-    const FIRST_RETRY = 5000, LAST_RETRY = 60000, TYPING = 350, INSIST = 4000;
+    const FIRST_RETRY = 5000, LAST_RETRY = 60000, TYPING = 350, INSIST = 1500;
     const run = {status: null, curve: [], boot: null, failures: 0, timer: 0};
     const form = {config: null, timer: 0, asked: 0, plan: null, changed: false, guessed: null};
     const view = () => window.loraStudioView;
@@ -50,10 +50,16 @@
 
     // ---- the form: read by Python, planned by the server
 
-    // Until gradio has bound its handlers a press is lost, and nothing tells when it has: press again until answered.
-    function insist(id, answered) {
-        press(id);
-        setTimeout(() => { if (!answered()) insist(id, answered); }, INSIST);
+    // Until gradio has bound its handlers a press is lost, and nothing tells when it has: ask again until answered.
+    function insist() {
+        press("lora_studio_read");
+        setTimeout(() => { if (!form.bound) insist(); }, INSIST);
+    }
+
+    function bound() {
+        if (form.bound) return;
+        form.bound = true;
+        if (form.restoring) press("lora_studio_restore");
     }
 
     function restored() {
@@ -104,6 +110,7 @@
     }
 
     async function plan(text, probe) {
+        bound();
         if (!readJob(text)) return;
         if (form.changed && run.status && !run.status.running) form.next = true;
         const asked = ++form.asked;
@@ -169,8 +176,6 @@
         trouble(null);
         try {
             await ask(how, {job: run.status.job});
-            const phase = document.querySelector("#lora_studio_progress .lora_studio_phase");
-            if (phase) phase.textContent = view().data(how === "stop" ? t("Stopping after this step, then saving") : t("Cancelling after this step"));
             poll();
         } catch (error) {
             trouble(error.message);
@@ -359,10 +364,8 @@
         if (held) {
             try { form.guessed = JSON.parse(held).config.data.folder; } catch (error) { /* kept by another version */ }
             form.restoring = true;
-            insist("lora_studio_restore", () => !form.restoring);
-        } else {
-            insist("lora_studio_read", () => form.config);
         }
+        insist();
         show();
         poll();
     }

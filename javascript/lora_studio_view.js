@@ -95,6 +95,8 @@
     };
     const phase = (name) => (PHASES[name] ? PHASES[name]() : name);
 
+    const asked = (status) => ({stop: t("Stopping after this step, then saving"), cancel: t("Cancelling after this step")}[status.asked] || "");
+
     function share(status) {
         if (status.steps && status.step) return status.step / status.steps;
         return 0;
@@ -110,7 +112,7 @@
                 el("span", {class: "lora_studio_percent"}, percent)),
             el("div", {class: "lora_studio_bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.floor(part * 100), "aria-label": t("Progress")},
                 el("div", {class: `lora_studio_fill${status.running && !status.step ? " lora_studio_busy" : ""}`, style: `width:${(part * 100).toFixed(1)}%`})),
-            status.message && el("p", {class: "lora_studio_message"}, data(status.message)),
+            (status.message || asked(status)) && el("p", {class: "lora_studio_message", role: "status"}, data([status.message, asked(status)].filter(Boolean).join(" · "))),
             el("div", {class: "lora_studio_tiles"},
                 tile(status.steps ? `${number(status.step)} / ${number(status.steps)}` : "–", t("steps"), "lora_studio_step"),
                 tile(status.epochs ? `${number(status.epoch)} / ${number(status.epochs)}` : "–", t("epochs")),

@@ -50,7 +50,7 @@ class Counting:
         if self.fails:
             raise self.fails
         yield Planned(self.steps, self.steps // self.epochs, self.epochs)
-        yield Warned(say("{name}: this is not a path", name="a warning of the run"))
+        yield Warned(say("Step {step} gave no finite number and was left out.", step=3))
         chance, step = random.Random(1), 0
         for step in range(1, self.steps + 1):
             if control.request:
