@@ -23,12 +23,16 @@ LOCAL = "127.0.0.1"
 def register_webui() -> None:
     """Make the tab and the routes known to the WebUI. Called by scripts/, anew at each Reload UI."""
     from lib_lora import api
-    from lib_lora.hosts import webui
+    from lib_lora.hosts import detect
     from lib_lora.ui import page
 
-    host = webui.WebUIHost()
+    card = detect.around()
+    if card is None:
+        log.warning("LoRA Studio works inside AUTOMATIC1111's WebUI; this one is not known to it yet, so there is no tab.")
+        return
+    host = card.build(None, None)
     jobs = Jobs(host)
-    webui.mount(
+    card.traits["mount"](
         tab=lambda: page.tab(host, example=lambda: example(host)),
         routes=lambda app: api.mount(app, jobs, host),
         unload=lambda: jobs.shutdown() and None,

@@ -37,7 +37,8 @@ class Prediction(str, Enum):
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a host knows of the model it lends. `sha256` and `file` are None where the host does not know them.
+    """What a host knows of the model it lends. `sha256`, `old_hash` (the WebUI's first, eight digits of a piece of the
+    file) and `file` are None where the host does not know them.
 
     `clip_skip` counts as the WebUI does: 1 is the last layer. `notes` are sentences the user should read before a run.
     """
@@ -51,6 +52,7 @@ class ModelFacts:
     dtype: str
     file: Path | None = None
     sha256: str | None = None
+    old_hash: str | None = None
     notes: tuple[Message, ...] = ()
 
 

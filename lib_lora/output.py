@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,8 @@ from lib_lora.networks.metadata import RunFacts
 from lib_lora.networks.registry import Network
 from lib_lora.training import precision
 from lib_lora.training.config import TrainConfig
-from lib_lora.training.events import PreviewDue, Previewed, Saved, SaveDue
+from lib_lora.training.events import Planned, PreviewDue, Previewed, Saved, SaveDue
+from lib_lora.training.schedulers import schedulers
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -40,9 +42,13 @@ class Writer:
         self._network = network
         self._placed = placed
         self._name = name
-        self._facts = facts_of(config, model, network, placed, name, time.time())
+        self._facts = facts_of(config, model, network, placed, name, time.time(), config.optimizer.kind)
         self._mine: set[Path] = set()
         self._preview: Image.Image | None = None
+
+    def planned(self, event: Planned) -> None:
+        """Take over what is known once the run is set up."""
+        self._facts = replace(self._facts, optimizer=event.optimizer)
 
     def save(self, due: SaveDue) -> Saved:
         """Write the network as it is now, with card and picture. Raises HostError when the host's loader reads something else."""
@@ -99,7 +105,7 @@ class Writer:
         return picture
 
 
-def facts_of(config: TrainConfig, model: Model, network: Network, placed: Sequence[Placed], name: str, started: float) -> RunFacts:
+def facts_of(config: TrainConfig, model: Model, network: Network, placed: Sequence[Placed], name: str, started: float, optimizer: str) -> RunFacts:
     """The run as its file will tell it."""
     learning, items = config.learning, [one.item for one in placed]
     computed = precision.resolve(config.run.precision, model.device())
@@ -115,8 +121,8 @@ def facts_of(config: TrainConfig, model: Model, network: Network, placed: Sequen
         max_steps=plan.steps_of(config, placed) * learning.epochs,
         unet_lr=learning.unet_lr,
         text_encoder_lr=learning.text_encoder_lr,
-        scheduler=config.scheduler.kind,
-        optimizer=config.optimizer.kind,
+        scheduler=schedulers.get(config.scheduler.kind).traits.get("sd_scripts", config.scheduler.kind),
+        optimizer=optimizer,
         resolution=config.data.resolution,
         seed=learning.seed,
         warmup_steps=learning.warmup_steps,

@@ -16,7 +16,7 @@ from lib_lora.networks.registry import Network, networks
 from lib_lora.training import feed, loop, precision
 from lib_lora.training.config import TrainConfig
 from lib_lora.training.control import Control
-from lib_lora.training.events import Ended, Event, Phased, PreviewDue, SaveDue, Warned
+from lib_lora.training.events import Ended, Event, Phased, Planned, PreviewDue, SaveDue, Warned
 from lib_lora.training.loop import Steps
 from lib_lora.training.randomness import generator
 
@@ -79,6 +79,8 @@ def _on(model: Model, config: TrainConfig, host: Host, control: Control, placed:
             yield Phased("training", say("Sampling a preview"), event.step, steps.total)
             yield from _previewed(writer, event, model)
         else:
+            if isinstance(event, Planned):
+                writer.planned(event)
             yield event
 
 

@@ -26,6 +26,8 @@ from lib_lora.training.learner import Learner
 from lib_lora.training.loop import PATIENCE, Steps, run
 from lib_lora.training.randomness import generator
 
+ADAMW = "torch.optim.adamw.AdamW(betas=(0.9, 0.999),weight_decay=0.01)"
+
 
 def config_of(**sections: dict[str, Any]) -> TrainConfig:
     base: dict[str, Any] = {"learning": {"epochs": 2, "unet_lr": 1e-2}, "scheduler": {"kind": "constant"}, "save": {"every_epochs": 0}}
@@ -90,7 +92,7 @@ def test_events_come_in_order_and_saves_and_previews_when_they_are_due() -> None
     model = FakeModel()
     config = config_of(learning={"epochs": 5}, save={"every_epochs": 2}, preview={"every_epochs": 2})
     events = play(model, PlainLora(model.layers()), config, sizes=(1, 1))
-    assert events[:2] == [Planned(10, 2, 5), Phased("training", None, 0, 10)]
+    assert events[:2] == [Planned(10, 2, 5, ADAMW), Phased("training", None, 0, 10)]
     steps = [event for event in events if isinstance(event, Stepped)]
     assert [(step.step, step.epoch) for step in steps] == [(n + 1, n // 2 + 1) for n in range(10)]
     rest = [event for event in events[2:] if not isinstance(event, Stepped)]
@@ -139,7 +141,7 @@ def test_accumulation_takes_fewer_steps_and_the_last_group_may_be_short() -> Non
     model = FakeModel()
     events = play(model, PlainLora(model.layers()), config_of(learning={"epochs": 1, "accumulation": 2}), sizes=(1, 1, 1, 1, 1))
     assert sum(isinstance(event, Stepped) for event in events) == 3
-    assert events[0] == Planned(3, 3, 1)
+    assert events[0] == Planned(3, 3, 1, ADAMW)
 
 
 def test_gradients_are_cut_to_the_length_asked_for() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lib_lora.core.errors import ConfigError
 from lib_lora.core.registry import Registry
 from lib_lora.core.settings import Setting, assignments, describe, dump, flatten, json_schema, load, merge, opt, section, unflatten
+from lib_lora.hosts.registry import hosts
 from lib_lora.networks.registry import networks
 from lib_lora.training.config import TrainConfig
 from lib_lora.training.optimizers import optimizers
@@ -147,7 +148,7 @@ def test_a_card_that_cannot_be_imported_takes_no_other_down(tmp_path, monkeypatc
     assert "no_such_library_anywhere" in registry.unavailable["broken"]
 
 
-@pytest.mark.parametrize("registry", [networks, optimizers, schedulers], ids=lambda registry: registry.name)
+@pytest.mark.parametrize("registry", [hosts, networks, optimizers, schedulers], ids=lambda registry: registry.name)
 def test_every_card_is_there(registry: Registry) -> None:
     assert registry.entries()
     assert registry.unavailable == {}

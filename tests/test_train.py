@@ -118,6 +118,7 @@ def test_a_run_writes_its_files(host: SmallHost) -> None:
     metadata, _ = file.header(loras / "sks.safetensors")
     assert metadata["ss_output_name"] == "sks"
     assert metadata["ss_steps"] == "18"
+    assert metadata["ss_optimizer"] == "torch.optim.adamw.AdamW(betas=(0.9, 0.999),weight_decay=0.01)"
     assert json.loads(metadata["ss_tag_frequency"]) == {"2_blob": {"sks": 3, "blob": 3, "red 0": 1, "red 1": 1, "red 2": 1}}
     assert json.loads(metadata["ss_dataset_dirs"]) == {"2_blob": {"n_repeats": 2, "img_count": 3}}
     assert (metadata["modelspec.author"], metadata["modelspec.description"], metadata["modelspec.trigger_phrase"]) == ("me", "my words", "sks")

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+from lib_lora.core.registry import Entry
 from lib_lora.hosts.base import Host
+from lib_lora.hosts.registry import Build, hosts
 
 
-def inside_webui() -> bool:
-    """Whether the WebUI runs in this process; asks what is imported already and imports nothing."""
-    return "modules.shared" in sys.modules and "modules.script_callbacks" in sys.modules
+def around() -> Entry[Build] | None:
+    """The card of the program we run inside of, None where there is none that we know."""
+    return next((entry for entry in hosts.entries().values() if entry.traits["around"] and entry.traits["matches"]()), None)
 
 
 def detect(checkpoint: Path | None, folder: Path) -> Host | None:
-    """The WebUI around us, or a stand-alone host for a checkpoint; None when there is neither."""
-    if checkpoint is None and inside_webui():
-        from lib_lora.hosts.webui import WebUIHost
-
-        return WebUIHost()
+    """A stand-alone host for a checkpoint, or the program around us; None when there is neither."""
     if checkpoint is None:
-        return None
-    from lib_lora.hosts.diffusers.host import DiffusersHost
-
-    return DiffusersHost(checkpoint, folder)
+        entry = around()
+    else:
+        entry = next((entry for entry in hosts.entries().values() if not entry.traits["around"] and entry.traits["matches"]()), None)
+    return entry.build(checkpoint, folder) if entry else None

@@ -27,6 +27,7 @@ NOT_OFFERED: Mapping[str, Any] = MappingProxyType(
         "ss_multires_noise_discount": 0.3,
         "ss_adaptive_noise_scale": None,
         "ss_training_comment": None,
+        "ss_sd_scripts_commit_hash": "(unknown)",
         "ss_caption_dropout_rate": 0.0,
         "ss_caption_dropout_every_n_epochs": 0,
         "ss_caption_tag_dropout_rate": 0.0,
@@ -63,8 +64,7 @@ class RunFacts:
 
     `network` is `Network.metadata()`. `dataset_dirs` is {folder: {"n_repeats", "img_count"}}, `tag_frequency`
     {folder: {tag: count}}, `bucket_info` {"buckets": …, "mean_img_ar_error": …} or None without buckets.
-    `images` counts pictures with their repeats, `batch_size` pictures per pass. `old_hash` is the checkpoint's old
-    eight-digit hash. An empty author, license, description, trigger or title is not written.
+    `images` counts pictures with their repeats, `batch_size` pictures per pass. An empty author, license, description, trigger or title is not written.
     """
 
     output_name: str
@@ -98,7 +98,6 @@ class RunFacts:
     dataset_dirs: Mapping[str, Any] = field(default_factory=dict)
     tag_frequency: Mapping[str, Any] = field(default_factory=dict)
     bucket_info: Mapping[str, Any] | None = None
-    old_hash: str | None = None
     author: str = ""
     license: str = ""
     description: str = ""
@@ -193,8 +192,8 @@ def _model(facts: RunFacts) -> dict[str, Any]:
         "ss_clip_skip": None if model.family is Family.SDXL else model.clip_skip,
         "ss_sd_model_name": model.file.name if model.file else model.name,
     }
-    if facts.old_hash:
-        known["ss_sd_model_hash"] = facts.old_hash
+    if model.old_hash:
+        known["ss_sd_model_hash"] = model.old_hash
     if model.sha256:
         known["ss_new_sd_model_hash"] = model.sha256
     return known

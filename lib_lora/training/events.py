@@ -31,11 +31,12 @@ class Warned:
 
 @dataclass(frozen=True)
 class Planned:
-    """The numbers of the run that is about to start."""
+    """The numbers of the run that is about to start. `optimizer` is the class that was built, with its options."""
 
     steps: int
     steps_per_epoch: int
     epochs: int
+    optimizer: str = ""
 
 
 @dataclass(frozen=True)

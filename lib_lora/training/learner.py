@@ -66,6 +66,13 @@ class Learner:
         """The first group's learning rate as it was used last."""
         return self._optimizer.param_groups[0]["lr"]
 
+    @property
+    def optimizer(self) -> str:
+        """The optimizer that learns, as sd-scripts writes it: module.Class(option=value,…). A fallback shows here."""
+        kind, known = type(self._optimizer), self._optimizer.defaults
+        options = ",".join(f"{name}={known[name]}" for name in ("betas", "weight_decay") if name in known)
+        return f"{kind.__module__}.{kind.__qualname__}({options})"
+
     def step(self, batches: Sequence[Batch], number: int, factor: float) -> Outcome:
         """Take step `number` on `batches`, whose samples all count alike, at the learning rates times `factor`.
 

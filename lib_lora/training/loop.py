@@ -43,7 +43,7 @@ def run(model: Model, network: Network, feed: Source, config: TrainConfig, steps
     learner = Learner(model, network, feed, config)
     for note in learner.notes:
         yield Warned(note)
-    yield Planned(steps.total, steps.per_epoch, steps.epochs)
+    yield Planned(steps.total, steps.per_epoch, steps.epochs, learner.optimizer)
     yield Phased("training", None, 0, steps.total)
     with ExitStack() as open_:
         open_.enter_context(network.attached())

@@ -132,7 +132,7 @@ class DiffusersHost:
         if prediction is None:
             prediction = Prediction.V
             notes.append(say("There is no yaml beside this SD2 checkpoint, so what it predicts is found out when it is loaded."))
-        return ModelFacts(found.name, found.family, prediction, found.zero_terminal, 1, place.type, devices.dtype_name(place), found.path, None, tuple(notes))
+        return ModelFacts(found.name, found.family, prediction, found.zero_terminal, 1, place.type, devices.dtype_name(place), found.path, notes=tuple(notes))
 
 
 def _overridden(facts: ModelFacts, overrides: Overrides) -> ModelFacts:

@@ -79,6 +79,7 @@ def read(sd: Any, overrides: Overrides) -> ModelFacts:
         dtype=str(weight.dtype).removeprefix("torch."),
         file=file,
         sha256=getattr(info, "sha256", None),
+        old_hash=getattr(info, "hash", None),
         notes=tuple(notes),
     )
 

@@ -16,7 +16,7 @@ class CosineRestartsOptions:
     cycles: int = opt(3, "Cycles", "How many cosines the run is made of; each begins again at the full learning rate.", min=1, max=1000)
 
 
-@schedulers.add("cosine_restarts", "Cosine with restarts", CosineRestartsOptions)
+@schedulers.add("cosine_restarts", "Cosine with restarts", CosineRestartsOptions, sd_scripts="cosine_with_restarts")
 def build(options: CosineRestartsOptions) -> Factor:
     """½·(1 + cos(π·((cycles·step/steps) mod 1))), 0 at the end."""
     cycles = options.cycles
