@@ -648,8 +648,8 @@ def install_torch(stack: Stack, pip_install: list[str]) -> None:
         extra = ["--extra-index-url", build.index, "--retries", "1", "--timeout", "15"] if build.index else []
         command = [*pip_install, *extra, *(pin + build.local for pin in stack.torch)]
         say(f"installing PyTorch {release_wanted}: {build.words} ({why_build(system, cuda, stack.cuda)}).")
-        # Only a wheel at hand or a mirror has such a build under the usual index: a quick "no" there is no news.
-        if (process(command, 3600).code if build.local and not build.index else run(command)) == 0:
+        # That a special build is not to be had is no news; only a person who watches a long download wants to see pip.
+        if (run(command) if (build.index and sys.stdout.isatty()) or not build.local else process(command, 3600).code) == 0:
             return
         say("that build cannot be had here.")
     raise SetUpFailed(f"PyTorch {release_wanted} could not be installed; the lines above say why.")
