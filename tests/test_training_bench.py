@@ -104,3 +104,10 @@ def test_checkpointed_blocks_give_the_same_gradients_and_hold_much_less(backend:
     tolerance = {"fp32": 1e-5, "bf16": 2e-2}[precision] * found[False][1].abs().max().item()
     torch.testing.assert_close(found[True][1], found[False][1], rtol=0, atol=tolerance)
     assert found[False][1].abs().max() > 0
+
+
+def test_a_start_is_measured_up_to_the_first_step() -> None:
+    pytest.importorskip("diffusers")
+    found = main(["start", "--model", "small"])
+    assert found["pictures"] == 40
+    assert found["start_s"] == statistics.median(found["starts"]) > 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 
@@ -22,7 +21,7 @@ def _parser() -> argparse.ArgumentParser:
     kinds = parser.add_subparsers(required=True)
     _train_options(kinds.add_parser("train", help="a whole training step against a bare forward, real sizes, random weights"))
     start = kinds.add_parser("start", help="from Start to the beginning of the first step, 40 pictures cached")
-    start.add_argument("--checkpoint", type=Path, help="a .safetensors file; without one the embedded default")
+    start.add_argument("--model", choices=("sd15", "small"), default="sd15", help="whose sizes; small is the embedded default")
     start.set_defaults(measure=_start)
     kinds.add_parser("install", help="install.py with nothing to do").set_defaults(measure=_install)
     memory = kinds.add_parser("memory", help="500 steps of a small model: does memory grow?")
@@ -63,10 +62,10 @@ def _train(device: str, **work: Any) -> dict[str, Any]:
     return train.measure(train.Work(**work), _device(device))
 
 
-def _start(checkpoint: Path | None) -> dict[str, Any]:
+def _start(model: str) -> dict[str, Any]:
     from lib_lora.bench import start
 
-    return start.measure(checkpoint)
+    return start.measure(model)
 
 
 def _install() -> dict[str, Any]:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lib_lora.model import Posterior
 
 PICTURES, SIDE = 40, 512
 
@@ -23,8 +30,19 @@ class _Stamped:
         return getattr(self._inner, name)
 
 
-def measure(checkpoint: Path | None, runs: int = 3) -> dict[str, Any]:
-    """The least seconds of `runs` starts on the stand-alone host; without a checkpoint on the embedded default."""
+class _Begun(Exception):
+    """The UNet was asked for the first time."""
+
+    def __init__(self, at: float) -> None:
+        super().__init__()
+        self.at = at
+
+
+def measure(model: str, runs: int = 5) -> dict[str, Any]:
+    """Median seconds of `runs` starts on the stand-alone host, with SD1.5's real sizes ("sd15") or the embedded default's.
+
+    The pictures' latents are random and cached before: encoding them is no part of this.
+    """
     import torch
 
     from lib_lora import demo
@@ -33,23 +51,24 @@ def measure(checkpoint: Path | None, runs: int = 3) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pictures = _pictures(folder / "pictures")
-        host = DiffusersHost(checkpoint or demo.make(folder / "demo").checkpoint, folder / "loras")
-        first = _start(host, pictures)
-        again = [_start(host, pictures) for _ in range(runs)]
+        checkpoint = _real_sizes(folder / "model") if model == "sd15" else demo.make(folder / "demo").checkpoint
+        host = DiffusersHost(checkpoint, folder / "loras")
+        _start(host, pictures, encode_images=_random_latents)
+        starts = [_start(host, pictures) for _ in range(runs)]
         device = host.facts().device
     return {
-        "start_s": min(again),
-        "first_start_s": first,
+        "model": model,
+        "start_s": statistics.median(starts),
+        "starts": starts,
         "pictures": PICTURES,
         "size": SIDE,
-        "checkpoint": str(checkpoint) if checkpoint else "embedded default",
         "torch": torch.__version__,
         "device": device,
     }
 
 
-def _start(host: Any, pictures: Path) -> float:
-    """Seconds until the UNet is asked for the first time; the run is cancelled there."""
+def _start(host: Any, pictures: Path, **replaced: Any) -> float:
+    """Seconds until the UNet is asked for the first time; the run is broken off there. `replaced` is changed in the model."""
     from lib_lora.core.settings import load
     from lib_lora.train import train
     from lib_lora.training.config import TrainConfig
@@ -59,27 +78,45 @@ def _start(host: Any, pictures: Path) -> float:
         TrainConfig,
         {"data": {"folder": str(pictures), "resolution": [SIDE, SIDE], "repeats": 1, "cache": "disk"}, "save": {"name": "bench"}},
     )
-    control, stamps = Control(), []
+
+    def begun(*arguments: Any) -> Any:
+        raise _Begun(time.perf_counter())
 
     @contextmanager
     def borrow(*arguments: Any) -> Iterator[Any]:
         with host.borrow(*arguments) as model:
-            yield _Stamped(model, predict=_first(model.predict, stamps, control))
+            yield _Stamped(model, predict=begun, **replaced)
 
     started = time.perf_counter()
-    for _ in train(config, _Stamped(host, borrow=borrow), control):
-        # Events take no time here: what is measured is what lies between them.
-        continue
-    return stamps[0] - started
+    try:
+        for _ in train(config, _Stamped(host, borrow=borrow), Control()):
+            continue
+    except _Begun as first:
+        return first.at - started
+    raise AssertionError("the run ended without a step")
 
 
-def _first(predict: Callable[..., Any], stamps: list[float], control: Any) -> Callable[..., Any]:
-    def stamped(*arguments: Any) -> Any:
-        stamps.append(time.perf_counter())
-        control.cancel()
-        return predict(*arguments)
+def _random_latents(pixels: Tensor) -> Posterior:
+    import torch
 
-    return stamped
+    from lib_lora.model import Posterior
+
+    mean = torch.randn(1, 4, pixels.shape[2] // 8, pixels.shape[3] // 8)
+    return Posterior(mean, torch.full_like(mean, 0.1))
+
+
+def _real_sizes(folder: Path) -> Path:
+    """A checkpoint of SD1.5's sizes with random weights, in half precision as such files are."""
+    import torch
+
+    from lib_lora.demo import checkpoint, weights
+    from lib_lora.demo.tables import TextSize, UNetSize, VAESize, clip, unet, vae
+
+    rows = checkpoint.write_clip(folder / "clip", 768, 12)
+    table = chain(unet(UNetSize(320, context=768)), vae(VAESize(128)), clip(TextSize(rows, 768), checkpoint.TEXT))
+    path = folder / "sd15.safetensors"
+    checkpoint.write_tensors(path, weights.fill(table, 0, torch.float16))
+    return path
 
 
 def _pictures(folder: Path) -> Path:

@@ -1,4 +1,10 @@
-"""A whole training step against a bare forward, in pairs, so that the weather on the machine is the same for both."""
+"""A whole training step against a bare forward, in pairs, so that the weather on the machine is the same for both.
+
+A frozen base asks for one product going back for each going forth, so 2 is the least, 2.01 with the LoRA's own products.
+What a step costs beyond a forward, in processor time of one thread at 256², rank 16, fp32: the LoRA going forth 0.03 of a
+forward, the way back 1.10 (attention computes its forward again, and the LoRA has two products where it had one),
+clipping and AdamW 0.006: 2.13 in all. A fifth of both is the system mapping fresh memory, which other programs slow down.
+"""
 
 from __future__ import annotations
 
