@@ -79,7 +79,7 @@ def _start(host: Any, pictures: Path, **replaced: Any) -> float:
         {"data": {"folder": str(pictures), "resolution": [SIDE, SIDE], "repeats": 1, "cache": "disk"}, "save": {"name": "bench"}},
     )
 
-    def begun(*arguments: Any) -> Any:
+    def begun(*arguments: Any) -> Any:  # noqa: ARG001 - a prediction that is not made
         raise _Begun(time.perf_counter())
 
     @contextmanager
