@@ -90,11 +90,16 @@ def a_preview_is_a_picture_of_the_network(host: WebUIHost) -> Figures:
     before = snapshot()
     with borrowed(host) as model:
         lora = RandomLora([layer for layer in model.layers() if layer.part == "unet"])
-        inside = snapshot()
+        words = RandomLora([layer for layer in model.layers() if layer.part != "unet"])
+        shared.state.interrupted = True  # somebody's click on Interrupt is not meant for us, and is not taken back
+        inside, flags = snapshot(), dict(vars(shared.state))
         plain = np.asarray(host.picture(model, request))
+        assert vars(shared.state) == flags
         shared.opts.data["sd_model_checkpoint"] = "another checkpoint, chosen meanwhile"
         with lora.attached():
             first, second = (np.asarray(host.picture(model, request)) for _ in range(2))
+        with words.attached():
+            otherwise_read = np.asarray(host.picture(model, request))
         assert shared.opts.data["sd_model_checkpoint"] == "another checkpoint, chosen meanwhile"
         shared.opts.data["sd_model_checkpoint"] = before["options"]["sd_model_checkpoint"]
         assert np.array_equal(plain, np.asarray(host.picture(model, request)))
@@ -104,6 +109,7 @@ def a_preview_is_a_picture_of_the_network(host: WebUIHost) -> Figures:
     assert np.array_equal(first, second)
     assert plain.shape == (HEIGHT, WIDTH, 3)
     assert distance(first, plain) > 0
+    assert distance(otherwise_read, plain) > 0, "the prompt was taken from a cache that knows nothing of the network"
     assert not differing(before, snapshot())
     assert written == (history.stat().st_mtime_ns if history.exists() else None)
     return {"effect": distance(first, plain), "std": float(plain.std())}
