@@ -237,6 +237,14 @@ def test_a_write_to_the_model_is_found_by_samples_and_by_all_bytes() -> None:
         raise KeyError("goes first")
 
 
+def test_a_checkpoint_with_nan_in_it_counts_as_unchanged() -> None:
+    model = nn.Linear(2, 2)
+    with torch.no_grad():
+        model.weight[0, 0] = float("nan")
+    with frozen.unchanged(model), frozen.unchanged(model, frozen.full_digest):
+        pass
+
+
 def test_flags_and_modes_come_back_one_by_one() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
     model[0].weight.requires_grad_(False)

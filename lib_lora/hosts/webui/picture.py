@@ -91,4 +91,5 @@ def _options(model: WebUIModel) -> dict[str, Any]:
     }
     if not devices.fp8:
         pinned["fp8_storage"] = "Disable"
-    return {name: value for name, value in pinned.items() if name in shared.opts.data}
+    # By attribute: `data` holds only what the user has saved, the rest are defaults kept elsewhere.
+    return {name: value for name, value in pinned.items() if hasattr(shared.opts, name)}

@@ -13,16 +13,19 @@ parallel_processing_allowed = True
 
 class Options:
     def __init__(self):
-        self.data = {
-            "sd_model_checkpoint": "", "sd_unet": "Automatic", "live_previews_enable": True, "token_merging_ratio": 0.0,
+        # As in the real one, `data` holds only what was saved; everything else is a default.
+        self.data = {"sd_model_checkpoint": ""}
+        self.data_labels = {
+            "sd_unet": "Automatic", "live_previews_enable": True, "token_merging_ratio": 0.0,
             "CLIP_stop_at_last_layers": 1, "sd_noise_schedule": "Default", "fp8_storage": "Disable", "emphasis": "No norm",
             "use_old_emphasis_implementation": False, "sdxl_clip_l_skip": False, "unload_models_when_training": False,
             "sdxl_crop_top": 0, "sdxl_crop_left": 0,
         }  # fmt: skip
 
     def __getattr__(self, name):
-        if name in self.data:
-            return self.data[name]
+        for values in (self.__dict__["data"], self.__dict__["data_labels"]):
+            if name in values:
+                return values[name]
         raise AttributeError(name)
 
 
