@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from webui_bench import (
     distance,
     generate,
     host_output,
+    lora_file,
     our_output,
     pointers_used,
     promise,
@@ -34,8 +36,9 @@ from webui_bench import (
 )
 
 from lib_lora.core.errors import BusyError, HostError
-from lib_lora.hosts.base import Lease, PictureRequest
+from lib_lora.hosts.base import Lease, Overrides, PictureRequest
 from lib_lora.hosts.webui import WebUIHost, facts
+from lib_lora.model import Prediction
 
 
 @promise
@@ -98,6 +101,9 @@ def a_preview_is_a_picture_of_the_network(host: WebUIHost) -> Figures:
         shared.opts.data["sd_model_checkpoint"] = "another checkpoint, chosen meanwhile"
         with lora.attached():
             first, second = (np.asarray(host.picture(model, request)) for _ in range(2))
+        with lora_file(host, words, "contract_preview"):
+            tagged = replace(request, prompt=f"{request.prompt} <lora:contract_preview:1>")
+            assert np.array_equal(plain, np.asarray(host.picture(model, tagged))), "another network was put into the weights"
         with words.attached():
             otherwise_read = np.asarray(host.picture(model, request))
         assert shared.opts.data["sd_model_checkpoint"] == "another checkpoint, chosen meanwhile"
@@ -109,6 +115,9 @@ def a_preview_is_a_picture_of_the_network(host: WebUIHost) -> Figures:
     assert np.array_equal(first, second)
     assert plain.shape == (HEIGHT, WIDTH, 3)
     assert distance(first, plain) > 0
+    other = Prediction.EPSILON if host.facts().prediction is Prediction.V else Prediction.V
+    with borrowed(host, overrides=Overrides(prediction=other)) as model:
+        assert distance(np.asarray(host.picture(model, request)), plain) > 0, "it was not sampled as what is trained"
     assert distance(otherwise_read, plain) > 0, "the prompt was taken from a cache that knows nothing of the network"
     assert not differing(before, snapshot())
     assert written == (history.stat().st_mtime_ns if history.exists() else None)
@@ -117,7 +126,7 @@ def a_preview_is_a_picture_of_the_network(host: WebUIHost) -> Figures:
 
 @promise
 def a_preview_that_fails_is_an_error_in_words(host: WebUIHost) -> Figures:
-    from modules import processing
+    from modules import processing, sd_hijack
 
     request = PictureRequest(prompt=TEXTS[1], steps=1, size=(WIDTH, HEIGHT))
     before = snapshot()
@@ -125,6 +134,7 @@ def a_preview_that_fails_is_an_error_in_words(host: WebUIHost) -> Figures:
 
     def failing(job: Any) -> Any:
         kept(job)
+        sd_hijack.model_hijack.apply_circular(True)  # as a picture with tiling would have left it
         raise RuntimeError("no memory left")
 
     with borrowed(host) as model:
@@ -161,6 +171,12 @@ def leftovers_are_set_aside_and_put_back(host: WebUIHost) -> Figures:
         with borrowed(host) as model:
             error = distance(our_output(model), clean)
             notes = [str(note) for note in model.facts.notes]
+            sd_hijack.model_hijack.apply_circular(True)
+            next(model.unet.parameters()).requires_grad_(True)
+            assert distance(our_output(model), clean) > 1e-3
+            model.settle()
+            assert distance(our_output(model), clean) == error
+            assert not any(parameter.requires_grad for parameter in sd.parameters())
         assert disturbed > 1e-3
         assert error <= 1e-5 * float(clean.abs().max())
         assert any("1 layers" in note for note in notes), notes
