@@ -59,7 +59,8 @@
     function bound() {
         if (form.bound) return;
         form.bound = true;
-        if (form.restoring) press("lora_studio_restore");
+        // On a first visit the goal is chosen anew: which resolution it begins with depends on the model that is loaded now.
+        press(form.restoring ? "lora_studio_restore" : "lora_studio_choose");
     }
 
     function restored() {
