@@ -43,7 +43,7 @@ def assign(sd):
 class Module:
     def __init__(self, net, key, layer, tensors):
         self.network, self.network_key, self.sd_module = net, f"{key}.lora_up.weight", layer
-        self.up, self.down = (tensors[f"{key}.lora_{part}.weight"].to(devices.dtype) for part in ("up", "down"))
+        self.up, self.down = (tensors[f"{key}.lora_{part}.weight"].to(devices.dtype, copy=True) for part in ("up", "down"))
         self.scale = float(tensors[f"{key}.alpha"]) / self.down.shape[0]
         self.text = key.startswith("lora_te")
 
