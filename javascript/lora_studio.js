@@ -239,8 +239,19 @@
         run.curve = run.curve.concat(status.curve || []);
         run.status = {previews: [], files: [], warnings: [], ...status, running: status.running !== undefined ? status.running : isRunning(status.phase)};
         lost(false);
-        if (before && before.running && !run.status.running) form.next = false;
+        if (before && before.running && !run.status.running) {
+            form.next = false;
+            freshCards();
+        }
         show();
+    }
+
+    // The WebUI lists its cards when it is told to: what was just saved should be there without a search for that button.
+    function freshCards() {
+        for (const tab of ["txt2img", "img2img"]) {
+            const refresh = byId(`${tab}_lora_extra_refresh_internal`);
+            if (refresh) refresh.dispatchEvent(new Event("click"));
+        }
     }
 
     const isRunning = (phase) => !["idle", "done", "stopped", "cancelled", "failed"].includes(phase);
