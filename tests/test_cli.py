@@ -165,6 +165,15 @@ def test_buckets_print_what_the_training_uses() -> None:
     assert lines == "1000×600 → {}×{} (as {}×{})\n".format(*found[0]["bucket"], *found[0]["resized"])
 
 
+def test_a_pipe_of_another_code_page_is_written_in_utf_8(tmp_path: Path) -> None:
+    """Pipes of Windows have a code page that lacks our arrows, every Chinese letter, and letters of file names."""
+    for arguments, words in ((("buckets", "800,600"), "800×600 →"), (("plan", "没有.toml", "--lang", "zh_CN"), "没有.toml"), (("inspect", "\udc80"), "?")):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "cp1252"}
+        done = subprocess.run([sys.executable, "-m", "lib_lora", *arguments], cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=False)
+        told = (done.stdout + done.stderr).decode("utf-8")
+        assert words in told and "UnicodeEncodeError" not in told, told
+
+
 def test_schema_lists_every_setting() -> None:
     names = [setting.name for setting in describe(TrainConfig)]
     assert [one["name"] for one in document(run("schema", "--json"))["settings"]] == names
