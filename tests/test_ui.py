@@ -222,6 +222,13 @@ def test_generate_refuses_in_words(body: Any, tmp_path: Path) -> None:
     assert answer.json()["error"]
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_generate_takes_no_form_of_another_site(kind: str, tmp_path: Path) -> None:
+    answer = painting(tmp_path).post(paint.ADDRESS, content=b"{}", headers={"Content-Type": kind} if kind else {})
+    assert answer.status_code == 400
+    assert "application/json" in answer.json()["error"]
+
+
 def test_generate_honours_login_and_origin(tmp_path: Path) -> None:
     assert painting(tmp_path, PaintingHost(tmp_path, basic=(("user", "word"),))).post(paint.ADDRESS, json={}).status_code == 401
     assert painting(tmp_path).post(paint.ADDRESS, json={}, headers={"origin": "http://evil.example"}).status_code == 403

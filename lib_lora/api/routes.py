@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,6 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from lib_lora.api.access import LoginError, confine, refuse_other_sites, require_login
+from lib_lora.api.body import json_object
 from lib_lora.core.errors import ConfigError, LoraError, NotFound
 from lib_lora.core.messages import language_of, say, words
 from lib_lora.core.settings import json_schema
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 PREFIX = "/lora-studio/v1"
 FRESH = {"Cache-Control": "no-store"}
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}  # an address names one picture of one job
-LONGEST = 1024 * 1024  # bytes of a body: a job is a few thousand
 
 
 @dataclass(frozen=True)
@@ -171,21 +170,8 @@ def _endpoint(route: Route, host: Host) -> Callable[[Request], Awaitable[Respons
 
 
 async def _body(request: Request, fields: Mapping[str, bool]) -> dict[str, Any]:
-    """The fields of a JSON body. Other kinds are refused: a page of another site can send those without being asked."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise ConfigError(say("Send a JSON body, with Content-Type application/json."))
-    raw = b""
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > LONGEST:
-            raise ConfigError(say("The body is too long: at most {bytes} bytes.", bytes=LONGEST))
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(say("The body is no JSON: {text}", text=str(error))) from error
-    if not isinstance(body, dict):
-        raise ConfigError(say("The body is no JSON object; its fields are {known}", known=list(fields)))
+    """The fields of a body: all of the required ones, and no others."""
+    body = await json_object(request, list(fields))
     unknown = [say("{name}: unknown field; known here: {known}", name=name, known=list(fields)) for name in body if name not in fields]
     missing = [say("{name}: this field is missing", name=name) for name, required in fields.items() if required and name not in body]
     if unknown or missing:

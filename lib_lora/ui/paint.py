@@ -6,8 +6,7 @@ import base64
 import io
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi import FastAPI, Request
@@ -15,7 +14,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from lib_lora.api.access import refuse_other_sites, require_login
-from lib_lora.core.errors import ConfigError, LoraError
+from lib_lora.api.body import json_object
+from lib_lora.core.errors import LoraError
 from lib_lora.core.messages import language_of, say, words
 from lib_lora.core.settings import load, opt
 from lib_lora.hosts.base import Host, PictureRequest
@@ -55,7 +55,7 @@ def mount(app: FastAPI, host: Painter) -> None:
         try:
             require_login(request, host.access())
             refuse_other_sites(request)
-            wanted = load(PaintConfig, await _body(request))
+            wanted = load(PaintConfig, await json_object(request, [one.name for one in fields(PaintConfig)]))
             return JSONResponse(await run_in_threadpool(_painted, host, wanted))
         except LoraError as error:
             return JSONResponse({"error": error.text(language)}, error.http)
@@ -65,16 +65,6 @@ def mount(app: FastAPI, host: Painter) -> None:
             return JSONResponse({"error": told.text(language)}, 500)
 
     app.add_api_route(ADDRESS, generate, methods=["POST"], response_model=None, tags=["LoRA Studio"])
-
-
-async def _body(request: Request) -> Mapping[str, Any]:
-    try:
-        body = await request.json()
-    except ValueError as error:
-        raise ConfigError(say("The body is no JSON: {text}", text=str(error))) from error
-    if not isinstance(body, dict):
-        raise ConfigError(say("The body is no JSON: {text}", text=type(body).__name__))
-    return body
 
 
 def _painted(host: Painter, wanted: PaintConfig) -> dict[str, Any]:
