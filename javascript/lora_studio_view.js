@@ -83,7 +83,6 @@
     }
 
     const PHASES = {
-        waiting: () => t("Waiting for the WebUI to finish a picture"),
         preparing: () => t("Preparing"),
         caching: () => t("Reading the pictures"),
         training: () => t("Training"),

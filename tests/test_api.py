@@ -162,6 +162,9 @@ def test_mounting_twice_is_mounting_once(server: Server) -> None:
         ("plan", {"config": []}, "object of settings"),
         ("plan", {"config": {"netwrk": {"rank": 3}}}, "netwrk: unknown setting"),
         ("plan", {"config": {"network": {"rank": 0}}}, "network.rank: 0 is outside"),
+        ("plan", {"config": {"network": {"kind": []}}}, "network.kind"),
+        ("start", {"config": {"network": {"kind": {"a": 1}}}}, "network.kind"),
+        ("start", {"config": {"network": {"kind": 3}}}, "network.kind"),
         ("plan", {"config": {"network": 3, "network.rank": 4}}, "network.rank"),
         ("start", {"config": {"data": {"folder": "a\0b"}}}, "not a path"),
         ("start", {"config": {"learning": {"epochs": "many"}}}, "learning.epochs"),
@@ -222,6 +225,14 @@ def test_what_nobody_expected_is_500_with_a_sentence(server: Server, monkeypatch
     assert "ZeroDivisionError" in caplog.text
     monkeypatch.setattr(server.host, "access", broken)
     assert "ZeroDivisionError" in sentence(server.get("status"), 500), "a login that cannot be asked for lets nobody in"
+
+
+def test_a_probe_without_enough_memory_is_400(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    monkeypatch.setattr(server.host, "borrow", full)
+    assert "lower the batch size" in sentence(server.post("plan", {"config": server.config(), "probe": True}), 400)
 
 
 def test_every_sentence_comes_in_the_language_of_the_reader(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

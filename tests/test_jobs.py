@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from fakes import FakeModel
@@ -23,7 +23,7 @@ from lib_lora.jobs import Jobs, Status
 from lib_lora.jobs.documents import config_of, status_document
 from lib_lora.jobs.status import CURVE_POINTS, Curve, Tracker
 from lib_lora.training.config import TrainConfig
-from lib_lora.training.events import Ended, Event, Phased, Planned, Previewed, Saved, Stepped, Warned
+from lib_lora.training.events import Ended, Event, Phase, Phased, Planned, Previewed, Saved, Stepped, Warned
 
 RunOf = Callable[..., Generator[Event, None, None]]
 
@@ -392,6 +392,28 @@ def test_a_busy_model_is_not_waited_for(tmp_path: Path, config: TrainConfig) -> 
     assert Jobs(host, Script()).plan(config, probe=True).seconds is None
 
 
+@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB"), MemoryError()])
+def test_a_probe_without_enough_memory_says_what_to_do(
+    tmp_path: Path, config: TrainConfig, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr("lib_lora.training.loop.run", full)
+    with pytest.raises(HostError, match="lower the batch size or the resolution"):
+        Jobs(LendingHost(tmp_path), Script()).plan(config, probe=True)
+    assert type(error).__name__ in caplog.text, "who mends it finds where it happened"
+
+
+def test_a_probe_that_fails_otherwise_is_not_said_to_lack_memory(tmp_path: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("lib_lora.training.loop.run", broken)
+    with pytest.raises(ZeroDivisionError):
+        Jobs(LendingHost(tmp_path), Script()).plan(config, probe=True)
+
+
 def test_a_run_teaches_the_next_plan(tmp_path: Path, config: TrainConfig) -> None:
     script = Script(steps=6)
     script.gate.set()
@@ -410,6 +432,18 @@ def test_a_plan_needs_no_model(tmp_path: Path, config: TrainConfig) -> None:
 # --- jobs as plain data ---
 
 
+def test_the_document_knows_only_the_phases_that_are_promised() -> None:
+    promised = {"preparing", "caching", "training", "saving", "done", "stopped", "cancelled", "failed"}
+    assert {status_document(Status(phase=phase))["phase"] for phase in get_args(Phase)} == promised
+
+
+def test_a_job_that_waits_says_what_for() -> None:
+    tracker = Tracker("x", "sks")
+    tracker.take(Phased("waiting", say("Waiting until the model is free")))
+    found = status_document(tracker.status)
+    assert (found["phase"], found["message"], found["running"]) == ("preparing", "Waiting until the model is free", True)
+
+
 def test_a_job_may_be_nested_or_dotted() -> None:
     nested = config_of({"network": {"kind": "lora", "rank": 4}, "data": {"folder": "x"}})
     assert nested == config_of({"network.rank": 4, "network.kind": "lora", "data.folder": "x"}) == config_of({"network": {"rank": 4}, "data.folder": "x"})
@@ -423,6 +457,7 @@ def test_a_job_may_be_nested_or_dotted() -> None:
         ({"network": 3, "network.rank": 4}, "network.rank"),
         ({"network.rank": 4, "network": 3}, "network"),
         ({"netwrk": {"rank": 4}}, "netwrk"),
+        ({"network": {"kind": []}}, "network.kind"),
         ({"learning": {"epochs": float("inf")}}, "learning.epochs"),
         ({"learning": {"epochs": None, "unet_lr": "fast"}}, "learning.unet_lr"),
         ({"data": {"resolution": [1, 2, 3]}}, "data.resolution"),

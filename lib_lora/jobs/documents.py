@@ -29,7 +29,8 @@ def status_document(status: Status, words: Mapping[str, str] = ENGLISH, since: i
         "job": status.job or None,
         "name": status.name,
         "trigger": status.trigger,
-        "phase": status.phase,
+        # Waiting for the model is a part of preparing; the message says that it waits, and for what.
+        "phase": "preparing" if status.phase == "waiting" else status.phase,
         "running": status.running,
         "asked": status.asked,
         "message": status.message.text(words) if status.message else None,

@@ -40,12 +40,20 @@ def failure_of(error: BaseException, report: Path, config: TrainConfig) -> Failu
     return Failure((_cause(error, where),), HostError.exit_code)
 
 
+def short_of_memory(error: BaseException, where: str | Message) -> Message | None:
+    """What to do when the memory did not suffice; None when that is not what happened. `where` is where the details are."""
+    if not isinstance(error, MemoryError) and not _is_out_of_memory(error):
+        return None
+    return say(
+        "The device has not enough memory for this: lower the batch size or the resolution, or tick Gradient checkpointing. Details are in {log}.",
+        log=where,
+    )
+
+
 def _cause(error: BaseException, where: str | Message) -> Message:
-    if isinstance(error, MemoryError) or _is_out_of_memory(error):
-        return say(
-            "The device has not enough memory for this: lower the batch size or the resolution, or tick Gradient checkpointing. Details are in {log}.",
-            log=where,
-        )
+    memory = short_of_memory(error, where)
+    if memory is not None:
+        return memory
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return say("The disk is full ({file}): make room and start again. Details are in {log}.", file=error.filename or "?", log=where)
     if isinstance(error, OSError):

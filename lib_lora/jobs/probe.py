@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from lib_lora.core.errors import BusyError
+from lib_lora.core.errors import BusyError, HostError
+from lib_lora.core.messages import say
 from lib_lora.hosts.base import Host
+from lib_lora.jobs.failure import short_of_memory
 from lib_lora.training.config import TrainConfig
 from lib_lora.training.control import Control
 from lib_lora.training.events import Stepped
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from lib_lora.model import Model, TextCond
     from lib_lora.training.batches import Batch
 
+log = logging.getLogger(__name__)
 STEPS = 4
 ENOUGH_S = 5.0  # on a slow device the first step has to do
 
@@ -44,6 +49,13 @@ def seconds_per_step(config: TrainConfig, host: Host, placed: Sequence[Placed]) 
                         control.cancel()
     except BusyError:
         return None
+    except Exception as error:
+        short = short_of_memory(error, say("the console"))
+        if short is None:
+            raise
+        # As text: a record that holds the exception holds its frames, and those hold the memory there is too little of.
+        log.warning("the measurement ended\n%s", traceback.format_exc())
+        raise HostError(short) from None
     return statistics.median(seconds[1:] or seconds) if seconds else None
 
 
