@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lib_lora.core.errors import DataError
+from lib_lora.core.messages import words
 from lib_lora.model import Family
 from lib_lora.networks import check as rules
 from lib_lora.networks import file, keys
@@ -72,6 +73,15 @@ def test_sd_scripts_files_load_in_every_host_that_reads_them(files: dict[str, Pa
         assert bool(answer["refused"]) != able
         assert all((words[host] == "ok") == able for words in found["keys"].values())
     assert found["hosts"]["a1111"]["card"] == {"sd1": "SD1", "sd2": "SD2", "sdxl": "SDXL"}[name]
+
+
+def test_check_answers_in_the_language_that_is_asked_for(tmp_path: Path, files: dict[str, Path]) -> None:
+    """All three places of a sentence: why a file is refused, what is wrong with a key, and what is noted of a host."""
+    stranger = saved(tmp_path / "x.safetensors", {"weight": torch.zeros(2)})
+    found = [check(files["sd2"], words("zh_CN")), check(saved(tmp_path / "n.safetensors", golden("sd1")), words("zh_CN")), check(stranger, words("zh_CN"))]
+    told = [sentence for one in found for host in one["hosts"].values() for sentence in (*host["refused"], *host["notes"])]
+    told += [word for one in found for hosts in one["keys"].values() for word in hosts.values() if word != "ok"]
+    assert told and all(any("\u4e00" <= letter <= "\u9fff" for letter in sentence) for sentence in told), told
 
 
 @pytest.mark.parametrize("family", list(Family))

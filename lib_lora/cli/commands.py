@@ -38,11 +38,10 @@ def inspect(values: argparse.Namespace, console: Console) -> Found:
 
 def check(values: argparse.Namespace, console: Console) -> Found:
     """A LoRA file → would each host load it."""
-    del console
     file = _existing(values.file)
     from lib_lora.networks.check import check as would_load
 
-    document = would_load(file)
+    document = would_load(file, console.words)
     return Found(document, lines_of(document))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lib_lora.core.messages import Message, say
+from lib_lora.core.messages import ENGLISH, Message, say
 from lib_lora.model import Family
 from lib_lora.networks import contents, keys
 from lib_lora.networks.card import SD_VERSION
@@ -45,23 +45,23 @@ class Answer:
     notes: list[Message] = field(default_factory=list)
 
 
-def check(path: Path) -> dict[str, Any]:
-    """Per host: does it load the file, on which card, which keys does it not take. Raises DataError for other files."""
+def check(path: Path, words: Mapping[str, str] = ENGLISH) -> dict[str, Any]:
+    """Per host: does it load the file, on which card, which keys does it not take, in one language. Raises DataError for other files."""
     metadata, entries = header(path)
     layers = contents.layers_of(entries)
     family = contents.family_of(layers, metadata)
     document: dict[str, Any] = {"file": path.name, "family": family.value if family else None, "layers": len(layers), "hosts": {}, "keys": {}}
     if family is None:
-        document["hosts"] = {name: _refused(say("This holds no layers of a Stable Diffusion network.")) for name in HOSTS}
+        document["hosts"] = {name: _refused(say("This holds no layers of a Stable Diffusion network."), words) for name in HOSTS}
         return document
     file = File(metadata, layers, contents.embeddings_of(entries), family)
     answers = {name: ask(file) for name, ask in HOSTS.items()}
-    document["hosts"] = {name: _summary(answer, file) for name, answer in answers.items()}
-    document["keys"] = {key: {name: _word(answer, key) for name, answer in answers.items()} for key in layers}
+    document["hosts"] = {name: _summary(answer, file, words) for name, answer in answers.items()}
+    document["keys"] = {key: {name: _word(answer, key, words) for name, answer in answers.items()} for key in layers}
     return document
 
 
-def _summary(answer: Answer, file: File) -> dict[str, Any]:
+def _summary(answer: Answer, file: File, words: Mapping[str, str]) -> dict[str, Any]:
     taken = sum(wrong is None for wrong in answer.keys.values())
     notes = list(answer.notes)
     if answer.card not in ("Unknown", SD_VERSION[file.family]):
@@ -76,20 +76,20 @@ def _summary(answer: Answer, file: File) -> dict[str, Any]:
         "taken": 0 if answer.refused else taken,
         "dropped": len(file.layers) - (0 if answer.refused else taken),
         "card": answer.card,
-        "refused": [str(reason) for reason in answer.refused],
-        "notes": [str(note) for note in notes],
+        "refused": [reason.text(words) for reason in answer.refused],
+        "notes": [note.text(words) for note in notes],
     }
 
 
-def _refused(reason: Message) -> dict[str, Any]:
-    return {"loads": False, "complete": False, "taken": 0, "dropped": 0, "card": "Unknown", "refused": [str(reason)], "notes": []}
+def _refused(reason: Message, words: Mapping[str, str]) -> dict[str, Any]:
+    return {"loads": False, "complete": False, "taken": 0, "dropped": 0, "card": "Unknown", "refused": [reason.text(words)], "notes": []}
 
 
-def _word(answer: Answer, key: str) -> str:
+def _word(answer: Answer, key: str, words: Mapping[str, str]) -> str:
     if answer.refused:
-        return str(answer.refused[0])
+        return answer.refused[0].text(words)
     wrong = answer.keys[key]
-    return OK if wrong is None else str(wrong)
+    return OK if wrong is None else wrong.text(words)
 
 
 def _a1111(file: File) -> Answer:
