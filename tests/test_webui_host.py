@@ -108,6 +108,32 @@ class TestRegistration:
         assert host.facts() is None
         assert "Choose one at the top" in str(host.refusals(Lease())[0])
 
+    def test_idle_parts_leave_the_card_only_where_the_user_wants_it_and_are_back_for_a_preview(self, webui: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from modules import processing, shared
+
+        from lib_lora.hosts.base import Lease, PictureRequest
+        from lib_lora.hosts.webui import WebUIHost
+
+        host, moves = WebUIHost(), []
+        home = torch.device("cpu")
+        sd = facts.loaded()
+        for name in ("first_stage_model", "cond_stage_model"):
+            monkeypatch.setattr(getattr(sd, name), "to", lambda place, name=name: moves.append((name, place)))
+        with host.borrow(Lease(), lambda: True) as model:
+            model.place("unet", "te")
+            assert moves == [("cond_stage_model", home)], "nothing is sent away unasked"
+            shared.opts.data["unload_models_when_training"] = True
+            moves.clear()
+            model.place("unet")
+            assert moves == [("first_stage_model", "cpu"), ("cond_stage_model", "cpu")]
+            monkeypatch.setattr(processing, "process_images", lambda job: moves.append("sampling") or SimpleNamespace(images=["picture"]))
+            moves.clear()
+            assert host.picture(model, PictureRequest("x")) == "picture"
+            back, away = ([("first_stage_model", place), ("cond_stage_model", place)] for place in (home, "cpu"))
+            assert moves == [*back, "sampling", *away]
+            moves.clear()
+        assert moves == back
+
     def test_without_the_builtin_lora_nothing_is_trained(self, webui: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from lib_lora.hosts.base import Lease
         from lib_lora.hosts.webui import WebUIHost

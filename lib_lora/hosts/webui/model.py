@@ -32,6 +32,7 @@ class WebUIModel:
         self._settle = settle
         self._vae_in_float32 = False
         self._device = self._home()
+        self.placed: tuple[Literal["unet", "te", "vae"], ...] = ("unet", "te", "vae")
 
     def device(self) -> torch.device:
         """Where latents and conditioning are expected."""
@@ -94,6 +95,7 @@ class WebUIModel:
         """
         from modules import shared
 
+        self.placed = parts
         if getattr(self.sd, "lowvram", False):
             return
         away = bool(getattr(shared.opts, "unload_models_when_training", False))

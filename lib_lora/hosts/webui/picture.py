@@ -31,6 +31,8 @@ def sample(model: WebUIModel, request: PictureRequest) -> Image.Image:
         raise HostError(gone)
     sd = model.sd
     with ExitStack() as stack:
+        stack.callback(model.place, *model.placed)
+        model.place("unet", "te", "vae")
         stack.callback(model.settle)
         stack.enter_context(program.randomness_kept())
         stack.enter_context(program.state_kept())
