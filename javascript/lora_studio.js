@@ -246,6 +246,13 @@
         show();
     }
 
+    // The WebUI's own page for pictures, with the LoRA added to what stands in its prompt.
+    function toTxt2img(prompt) {
+        const before = field("txt2img_prompt") ? field("txt2img_prompt").value.trim() : "";
+        if (!before.includes(prompt)) set("txt2img_prompt", before ? `${before}, ${prompt}` : prompt);
+        window.switch_to_txt2img();
+    }
+
     // The WebUI lists its cards when it is told to: what was just saved should be there without a search for that button.
     function freshCards() {
         for (const tab of ["txt2img", "img2img"]) {
@@ -304,7 +311,7 @@
         panel.dataset.step = status ? status.step : 0;
         const actions = byId("lora_studio_actions");
         if (actions) actions.dataset.running = running;
-        put("lora_studio_result", ended && view().result(status, {again, tryIt: window.loraStudio.tryIt}));
+        put("lora_studio_result", ended && view().result(status, {again, tryIt: window.loraStudio.tryIt || (window.switch_to_txt2img && toTxt2img), cards: !window.loraStudioAlone}));
         put("lora_studio_progress", (running || (ended && status.step > 0)) && view().progress(status));
         const curve = (running || ended) && run.curve.length > 1;
         byId("lora_studio_chart").hidden = !curve;

@@ -171,7 +171,7 @@
             el("h3", {}, good && file ? t("Your LoRA is ready") : phase(status.phase)),
             failed && notes("error", t("What happened"), [status.error || t("The training ended without a word. The console of the server knows more.")]),
             status.phase === "cancelled" && el("p", {}, t("Nothing was saved by cancelling; files of earlier epochs are kept.")),
-            good && file && el("p", {}, more.tryIt ? t("Put this into a prompt:") : t("Put this into a prompt, or click its card in the Lora page:")),
+            good && file && el("p", {}, more.cards ? t("Put this into a prompt, or click its card in the Lora page:") : t("Put this into a prompt:")),
             good && file && el("div", {class: "lora_studio_copy"}, field,
                 el("button", {type: "button", class: "lora_studio_button", on: {click: (event) => copied(event.currentTarget, prompt)}}, t("Copy")),
                 more.tryIt && el("button", {type: "button", class: "lora_studio_button lora_studio_primary", id: "lora_studio_try", on: {click: () => more.tryIt(prompt)}}, t("Try it"))),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import socket
@@ -104,8 +103,3 @@ def standin_page(folder: Path, run: Any) -> Iterator[tuple[Address, Jobs]]:
     with served(composition.alone(host, jobs)) as address:
         yield address, jobs
     jobs.shutdown()
-
-
-def settings_of(text: str) -> dict[str, Any]:
-    """The job in what the form's read handler answers."""
-    return json.loads(text)["config"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import gradio as gr
 
 from lib_lora.hosts.base import Host
@@ -10,12 +12,20 @@ from lib_lora.ui.generate import GeneratePage
 from lib_lora.ui.text import tr
 from lib_lora.ui.train import Example, TrainPage
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
 
 def tab(host: Host, example: Example | None = None) -> gr.Blocks:
     """What the WebUI shows under *LoRA Studio*."""
     with gr.Blocks(analytics_enabled=False) as blocks:
         TrainPage(host, example).build()
     return blocks
+
+
+def mount_page(app: FastAPI, host: Host, example: Example | None = None) -> FastAPI:
+    """Put the whole page at the root of an app."""
+    return gr.mount_gradio_app(app, page(host, example), path="/")
 
 
 def page(host: Host, example: Example | None = None) -> gr.Blocks:

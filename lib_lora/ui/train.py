@@ -16,7 +16,7 @@ from lib_lora.hosts.base import Host
 from lib_lora.training.config import TrainConfig
 from lib_lora.training.presets import FIRST, PRESETS, resolution_for
 from lib_lora.ui.compat import js, mount
-from lib_lora.ui.form import Form, element_id, summary
+from lib_lora.ui.form import Form, summary
 from lib_lora.ui.text import tr
 
 Example = Callable[[], Mapping[str, Any]]
@@ -227,8 +227,3 @@ class TrainPage:
 def kind_of(job: Mapping[str, Any], section: str) -> str | None:
     """The card a job chooses in a section, if that section is a choice of cards."""
     return flatten(job).get(f"{section}.{KIND}")
-
-
-def fields_of_page() -> dict[str, str]:
-    """{dotted name of a setting: id of its element}, for scripts and tests."""
-    return {f"{s.kind}:{s.name}" if s.kind else s.name: element_id(s) for s in Form().settings}
