@@ -41,7 +41,6 @@ def register_webui() -> None:
 
 def alone(host: Painter, jobs: Jobs) -> FastAPI:
     """The stand-alone page with its routes as an app."""
-    import gradio as gr
     from fastapi import FastAPI
 
     from lib_lora import api
@@ -52,7 +51,7 @@ def alone(host: Painter, jobs: Jobs) -> FastAPI:
     paint.mount(app, host)
     head.mount_files(app)
     # Last, because a mount at "/" answers whatever no route before it does.
-    app = gr.mount_gradio_app(app, page.page(host, example=lambda: example(host)), path="/")
+    app = page.mount_page(app, host, example=lambda: example(host))
     app.add_middleware(head.Headed)
     return app
 

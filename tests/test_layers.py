@@ -30,7 +30,7 @@ MAY_IMPORT = {
 ANYTHING = {"app", "demo", "cli", "__main__", "bench", "__init__"}  # composition roots and measuring
 WEBUI = {"modules", "modules_forge", "backend", "ldm_patched", "networks", "network", "lora", "ldm", "sgm", "k_diffusion", "launch"}
 ONLY_IN = {
-    "gradio": {"ui", "hosts", "app"},
+    "gradio": {"ui", "hosts"},
     "fastapi": {"api", "app", "ui"},
     "pydantic": {"api"},
     "diffusers": {"hosts", "bench", "demo"},
@@ -113,7 +113,50 @@ def test_torch_is_imported_where_it_is_used(path: Path) -> None:
         assert not heads & {"torch", "diffusers", "transformers", "safetensors"}, f"{module} imports torch at its top"
 
 
-def test_a_script_registers_and_a_package_does_not() -> None:
-    """Reload UI runs scripts again and packages not: what registers with the WebUI is called from scripts/."""
+REGISTERS = {"on_ui_tabs", "on_app_started", "on_script_unloaded", "mount", "register_webui"}
+
+
+def called_at_import(tree: ast.AST) -> set[str]:
+    """Names of what is called when the module is imported; the bodies of functions are not run then, their decorators are."""
+    found: set[str] = set()
+    stack: list[ast.AST] = [tree]
+    while stack:
+        node = stack.pop()
+        called = [node.func] if isinstance(node, ast.Call) else getattr(node, "decorator_list", [])
+        found |= {one.attr if isinstance(one, ast.Attribute) else getattr(one, "id", "") for one in called}
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            stack += [*node.decorator_list, *node.args.defaults, *(default for default in node.args.kw_defaults if default)]
+        elif isinstance(node, ast.Lambda):
+            stack += [*node.args.defaults, *(default for default in node.args.kw_defaults if default)]
+        else:
+            stack += ast.iter_child_nodes(node)
+    return found
+
+
+@pytest.mark.parametrize("path", sources(), ids=module_of)
+def test_no_module_registers_when_it_is_imported(path: Path) -> None:
+    """Reload UI runs scripts again and packages not: what an import had registered would be gone after it."""
+    assert not called_at_import(ast.parse(path.read_text(encoding="utf-8"))) & REGISTERS
+
+
+def test_the_script_registers() -> None:
     script = (ROOT / "scripts" / "lora_studio.py").read_text(encoding="utf-8")
-    assert "lib_lora" in script
+    assert called_at_import(ast.parse(script)) & REGISTERS == {"register_webui"}
+
+
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        ("callbacks.on_ui_tabs(f)", True),
+        ("if True:\n    mount(f)", True),
+        ("class A:\n    x = mount(f)", True),
+        ("@callbacks.on_app_started\ndef f(): pass", True),
+        ("@on_app_started()\ndef f(): pass", True),
+        ("def f(x=mount()): pass", True),
+        ("def f():\n    mount(f)", False),
+        ("class A:\n    def f(self):\n        mount(f)", False),
+        ("g = lambda: mount(f)", False),
+    ],
+)
+def test_what_runs_at_import_is_told_from_what_does_not(source: str, seen: bool) -> None:
+    assert bool(called_at_import(ast.parse(source)) & REGISTERS) == seen
