@@ -10,17 +10,20 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from standin import pictures
 
 from lib_lora.cli import main
-from lib_lora.cli.console import lines_of
+from lib_lora.cli.console import Console, lines_of
 from lib_lora.cli.jobfile import read_job
+from lib_lora.cli.progress import line_of
 from lib_lora.core.errors import ConfigError
 from lib_lora.core.settings import describe, dump
+from lib_lora.jobs import Status
 from lib_lora.training.config import TrainConfig
+from lib_lora.training.events import Phase
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -163,6 +166,8 @@ def test_buckets_print_what_the_training_uses() -> None:
     assert small["bucket"] == [192, 256] and small["resized"] == [200, 300]
     lines = run(*arguments, "1000,600").stdout
     assert lines == "1000×600 → {}×{} (as {}×{})\n".format(*found[0]["bucket"], *found[0]["resized"])
+    chinese = run(*arguments, "--lang", "zh_CN", "1000,600").stdout
+    assert "as" not in chinese and "1000×600 → {}×{}".format(*found[0]["bucket"]) in chinese
 
 
 def test_a_pipe_of_another_code_page_is_written_in_utf_8(tmp_path: Path) -> None:
@@ -233,7 +238,22 @@ def test_a_training_is_one_document(tmp_path: Path, job: Path) -> None:
     assert "a library prints" in done.stderr
     plain = subprocess.run(program(tmp_path), capture_output=True, text=True, encoding="utf-8", timeout=60, check=False)
     assert plain.returncode == 0 and plain.stdout.splitlines()[-1].endswith("sks.safetensors")
-    assert "! careful" in plain.stdout and "done" in plain.stdout
+    assert "! careful" in plain.stdout and "\nDone" in plain.stdout
+
+
+def test_how_far_it_is_comes_in_the_language_that_is_asked_for() -> None:
+    console = Console.of(["--lang", "zh_CN"])
+    for phase in get_args(Phase):
+        for files in ((), (Path("sks.safetensors"),)):
+            told = line_of(Status(phase=phase, files=files), console)
+            assert any("\u4e00" <= letter <= "\u9fff" for letter in told) and not any(letter.isascii() and letter.isalpha() for letter in told), told
+    told = line_of(Status(phase="training", step=3, steps=9, epoch=1, epochs=3, loss=0.5, speed=2.0, eta_s=3.0), console)
+    assert told.startswith("训练中") and "3/9" in told
+
+
+def test_stopped_without_a_file_is_not_said_to_be_saved() -> None:
+    console = Console.of([])
+    assert [line_of(Status(phase="stopped", files=files), console) for files in ((), (Path("x"),))] == ["Stopped", "Stopped and saved"]
 
 
 def test_a_failed_training_is_one_document_with_its_exit_code(tmp_path: Path, job: Path) -> None:
@@ -260,7 +280,7 @@ def test_ctrl_c_stops_and_twice_cancels(tmp_path: Path, job: Path, presses: int,
     )
     assert process.stderr is not None
     for line in process.stderr:
-        if "training" in line:
+        if line.startswith("Training"):
             break
     process.send_signal(signal.SIGINT)
     for line in process.stderr:

@@ -14,16 +14,17 @@ from lib_lora.training.config import TrainConfig
 
 def buckets(values: argparse.Namespace, console: Console) -> Found:
     """Sizes of pictures → their buckets."""
-    del console
     from lib_lora.dataset import buckets as places
 
     raw = {"min": values.min, "max": values.max, "step": values.step, "no_upscale": values.no_upscale}
     config = load(TrainConfig, {"data": {"resolution": values.resolution}, "bucket": raw})
-    rows = []
+    rows, lines = [], []
     for size in [_size(text) for text in values.sizes]:
         place = places.place(size, config.data.resolution, config.bucket)
         rows.append({"image": list(size), "bucket": list(place.bucket), "resized": list(place.resized)})
-    return Found(rows, tuple("{}×{} → {}×{} (as {}×{})".format(*row["image"], *row["bucket"], *row["resized"]) for row in rows))
+        image, bucket, resized = ("{}×{}".format(*sides) for sides in (size, place.bucket, place.resized))
+        lines.append(console.text(say("{image} → {bucket} (as {resized})", image=image, bucket=bucket, resized=resized)))
+    return Found(rows, tuple(lines))
 
 
 def inspect(values: argparse.Namespace, console: Console) -> Found:

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from lib_lora.cli.console import Console
-from lib_lora.core.messages import say
+from lib_lora.core.messages import Message, say
 from lib_lora.jobs import Jobs, Status
 
 LOOK_S = 0.2
@@ -32,7 +32,8 @@ def follow(jobs: Jobs, job: str, console: Console) -> Status:
 
 def line_of(status: Status, console: Console) -> str:
     """One line of how far it is."""
-    head = status.phase if not status.message else f"{status.phase}: {console.text(status.message)}"
+    phase = console.text(_phase(status))
+    head = phase if not status.message else f"{phase}: {console.text(status.message)}"
     if status.phase != "training" or not status.step:
         return f"{head} {status.done}/{status.total}" if status.total else head
     told = say(
@@ -46,6 +47,20 @@ def line_of(status: Status, console: Console) -> str:
         left=_clock(status.eta_s),
     )
     return f"{head}: {console.text(told)}"
+
+
+def _phase(status: Status) -> Message:
+    phases = {
+        "caching": say("Reading the pictures"),
+        "training": say("Training"),
+        "saving": say("Saving"),
+        "done": say("Done"),
+        "stopped": say("Stopped and saved") if status.files else say("Stopped"),
+        "cancelled": say("Cancelled"),
+        "failed": say("It did not work"),
+    }
+    # Waiting for the model is a part of preparing; the message says that it waits.
+    return phases.get(status.phase, say("Preparing"))
 
 
 def _clock(seconds: float | None) -> str:
