@@ -125,9 +125,9 @@ def name_problems(name: str, config: TrainConfig, paths: HostPaths) -> list[Mess
         return [say("save.name: {name} cannot be a file's name: choose another", name=repr(name))]
     if len(name.encode("utf-8")) > LONGEST_NAME:
         return [say("save.name: {name}… is too long for a file's name: choose a shorter one", name=name[:30])]
-    there = [file for file in files_of(name, config) if (paths.loras / file).exists()]
+    there = [file for file in reversed(files_of(name, config)) if (paths.loras / file).exists()]
     if there and not config.save.replace:
-        return [say("{files} is there already: choose another name, or tick Replace and the old file goes to the trash folder", files=there[:3])]
+        return [say("There already: {files}. Choose another name, or tick Replace: then old files go to the trash folder.", files=there[:3])]
     return []
 
 

@@ -161,7 +161,7 @@ def test_mounting_twice_is_mounting_once(server: Server) -> None:
         ("plan", {"config": {}, "probe": "yes"}, "probe"),
         ("plan", {"config": []}, "object of settings"),
         ("plan", {"config": {"netwrk": {"rank": 3}}}, "netwrk: unknown setting"),
-        ("plan", {"config": {"network": {"rank": 0}}}, "network.rank: 0 is outside"),
+        ("plan", {"config": {"network": {"rank": 0}}}, "Rank (network.rank): 0 is outside"),
         ("plan", {"config": {"network": {"kind": []}}}, "network.kind"),
         ("start", {"config": {"network": {"kind": {"a": 1}}}}, "network.kind"),
         ("start", {"config": {"network": {"kind": 3}}}, "network.kind"),

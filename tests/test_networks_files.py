@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from lib_lora.core.errors import ConfigError, DataError, HostError
+from lib_lora.core.errors import DataError, HostError
 from lib_lora.model import Family, ModelFacts, Prediction
 from lib_lora.networks import card, file, metadata, verify
 from lib_lora.networks.layers import ModuleLayer
@@ -199,15 +199,6 @@ def test_a_card_that_cannot_be_read_is_not_lost(tmp_path: Path, content: bytes) 
     card.write(tmp_path / "a.safetensors", CARD)
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["activation text"] == "ohwx"
     assert (tmp_path / "a.json.broken").read_bytes() == content
-
-
-def test_names_that_exist_are_refused_unless_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "a.safetensors"
-    card.refuse([path], replace=False)
-    path.write_bytes(b"old")
-    with pytest.raises(ConfigError, match=r"a\.safetensors is there already"):
-        card.refuse([tmp_path / "b.safetensors", path], replace=False)
-    card.refuse([path], replace=True)
 
 
 def test_what_is_replaced_lies_in_the_trash(tmp_path: Path) -> None:

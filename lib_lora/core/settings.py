@@ -236,16 +236,20 @@ def _checked(setting: Setting, value: Any, problems: list[Message]) -> Any:
     try:
         found = _converted(setting, value)
     except (TypeError, ValueError, OverflowError):
-        problems.append(say("{name}: {value} is no {type}", name=setting.name, value=repr(value), type=setting.type))
+        problems.append(say("{label} ({name}): {value} is no {type}", label=Message(setting.label), name=setting.name, value=repr(value), type=setting.type))
         return setting.default
     if setting.choices and found not in setting.choices:
-        problems.append(say("{name}: {value} is none of {choices}", name=setting.name, value=repr(found), choices=setting.choices))
+        problems.append(
+            say("{label} ({name}): {value} is none of {choices}", label=Message(setting.label), name=setting.name, value=repr(found), choices=setting.choices)
+        )
     numbers = found if isinstance(found, tuple) else (found,)
     for number in numbers if setting.type in ("int", "float", "size") else ():
         if (setting.min is not None and number < setting.min) or (setting.max is not None and number > setting.max):
             low = "" if setting.min is None else setting.min
             high = "" if setting.max is None else setting.max
-            problems.append(say("{name}: {value} is outside {low} … {high}", name=setting.name, value=number, low=low, high=high))
+            problems.append(
+                say("{label} ({name}): {value} is outside {low} … {high}", label=Message(setting.label), name=setting.name, value=number, low=low, high=high)
+            )
     return found
 
 

@@ -69,7 +69,7 @@ def _lines(path: Path, report: Report) -> list[str]:
         report.problems.add("caption", say("{file}: this caption is not UTF-8 text; save it as UTF-8", file=name))
         return []
     if not any(lines):
-        report.problems.add("caption", say("{file}: this caption is empty; write one, or delete the file to use the folder's concept", file=name))
+        report.problems.add("caption", say("{file}: this caption is empty; write what the picture shows", file=name))
         return []
     if not lines[0]:
         report.problems.add("caption", say("{file}: the first line of this caption is empty, and only that line is used; remove it", file=name))

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lib_lora.core.errors import ConfigError
 from lib_lora.core.files import write_text
-from lib_lora.core.messages import say
 from lib_lora.model import Family
 
 SD_VERSION = {Family.SD1: "SD1", Family.SD2: "SD2", Family.SDXL: "SDXL"}
@@ -54,13 +52,6 @@ def pictures(network: Path) -> list[Path]:
     """The preview images that belong to a network file."""
     names = [f"{network.stem}{infix}.{ending}" for infix in ("", ".preview") for ending in PICTURES]
     return [network.parent / name for name in names if (network.parent / name).is_file()]
-
-
-def refuse(paths: Sequence[Path], replace: bool) -> None:
-    """Raise a ConfigError naming the files that are there already, unless they may be replaced."""
-    there = [path.name for path in paths if path.exists()]
-    if there and not replace:
-        raise ConfigError(say("{files} is there already: choose another name, or tick Replace and the old file goes to the trash folder", files=there[:3]))
 
 
 def set_aside(network: Path, trash: Path, now: datetime) -> Path | None:
