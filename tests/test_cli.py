@@ -97,7 +97,7 @@ def test_plan_speaks_both_languages(job: Path) -> None:
         (("plan",), 2, "JOB"),
         (("plan", "nothere.toml"), 2, "nothere.toml"),
         (("plan", "JOB", "--set", "learning.epochs"), 2, "name=value"),
-        (("plan", "JOB", "--set", "learning.epochs=0"), 2, "learning.epochs: 0 is outside"),
+        (("plan", "JOB", "--set", "learning.epochs=0"), 2, "Epochs (learning.epochs): 0 is outside"),
         (("plan", "JOB", "--set", "lerning.epochs=1"), 2, "lerning"),
         (("plan", "JOB", "--set", "network=3"), 2, "network"),
         (("plan", "JOB", "--checkpoint", "nothere.safetensors"), 2, "nothere.safetensors"),
