@@ -107,7 +107,7 @@ def test_plan_speaks_both_languages(job: Path) -> None:
         (("buckets", "--resolution", "512,512"), 2, "W,H"),
         (("buckets", "wide"), 2, "wide"),
         (("buckets", "0,5"), 2, "0,5"),
-        (("buckets", "--step", "7", "512,512"), 2, "bucket.step: 7"),
+        (("buckets", "--step", "7", "512,512"), 2, "(bucket.step): 7"),
         (("buckets", "--no-upscale", "10,600"), 3, "10"),
     ],
 )
