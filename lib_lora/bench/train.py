@@ -3,7 +3,7 @@
 A frozen base asks for one product going back for each going forth, so 2 is the least, 2.01 with the LoRA's own products.
 What a step costs beyond a forward, in processor time of one thread at 256², rank 16, fp32: the LoRA going forth 0.03 of a
 forward, the way back 1.10 (attention computes its forward again, and the LoRA has two products where it had one),
-clipping and AdamW 0.006: 2.13 in all. A fifth of both is the system mapping fresh memory, which other programs slow down.
+clipping and AdamW 0.006: 2.13 to 2.17 in all. Both are timed with the heap as a training has it (`training/heap.py`).
 """
 
 from __future__ import annotations

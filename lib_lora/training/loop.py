@@ -11,6 +11,7 @@ from lib_lora.core.errors import HostError
 from lib_lora.core.messages import say
 from lib_lora.model import Model
 from lib_lora.networks.registry import Network
+from lib_lora.training import heap
 from lib_lora.training.batches import Batch, Source
 from lib_lora.training.config import TrainConfig
 from lib_lora.training.control import Control
@@ -46,6 +47,8 @@ def run(model: Model, network: Network, feed: Source, config: TrainConfig, steps
     yield Planned(steps.total, steps.per_epoch, steps.epochs, learner.optimizer)
     yield Phased("training", None, 0, steps.total)
     with ExitStack() as open_:
+        if model.device().type == "cpu":
+            open_.enter_context(heap.kept())
         open_.enter_context(network.attached())
         if config.run.checkpointing:
             open_.enter_context(model.checkpoint_blocks())
