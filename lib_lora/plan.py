@@ -149,6 +149,7 @@ def make(
         *prepared.problems,
         *buckets.check(config.data.resolution, config.bucket, family),
         *_setting_problems(config),
+        *precision_problems(config, facts),
         *name_problems(name, config, paths),
         *refusals,
     ]
@@ -180,6 +181,13 @@ def _once(messages: Iterable[Message]) -> tuple[Message, ...]:
 
 def _empty(config: TrainConfig, problem: Message) -> Plan:
     return Plan("", 0, 0, (), 0, config.learning.epochs, 0, None, (), (problem,), ())
+
+
+def precision_problems(config: TrainConfig, facts: ModelFacts | None) -> list[Message]:
+    """Why the chosen precision cannot be computed with weights as the host holds them."""
+    if facts is None or config.run.precision != "fp32" or facts.dtype == "float32":
+        return []
+    return [say("Mixed precision is fp32, but the model's weights are {dtype}: choose auto, or start the WebUI with --no-half.", dtype=facts.dtype)]
 
 
 def _setting_problems(config: TrainConfig) -> list[Message]:

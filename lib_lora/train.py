@@ -58,6 +58,7 @@ def _refuse(problems: Sequence[Message], error: type[ConfigError] | type[HostErr
 
 def _on(model: Model, config: TrainConfig, host: Host, control: Control, placed: Sequence[Placed], name: str, written: list[Path]) -> Iterator[Event]:
     """The part of a run that holds the model."""
+    _refuse(plan.precision_problems(config, model.facts), ConfigError)
     precision.resolve(config.run.precision, model.device())  # a choice the device cannot follow is told before anything is encoded
     network = build(model.layers(), config, model)
     pictures = feed.make(model, placed, config, host.paths().cache / "latents")

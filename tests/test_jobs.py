@@ -198,6 +198,7 @@ def test_an_error_raised_on_purpose_is_told_in_its_words(tmp_path: Path, config:
     [
         (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"), "not enough memory"),
         (type("OutOfMemoryError", (RuntimeError,), {})(), "not enough memory"),
         (MemoryError(), "not enough memory"),
         (OSError(errno.ENOSPC, "No space left on device", "x.safetensors"), "disk is full (x.safetensors)"),

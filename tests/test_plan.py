@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,9 +99,14 @@ def test_a_folder_that_is_not_there_is_a_problem_not_an_exception(folder: Path) 
     assert plan.make(TrainConfig(), None, paths_of(folder)).problems
 
 
-def test_an_unusual_resolution_and_the_hosts_notes_are_warnings(folder: Path) -> None:
-    from dataclasses import replace
+def test_fp32_asks_for_weights_in_fp32(folder: Path) -> None:
+    half = replace(FACTS, dtype="float16")
+    assert "--no-half" in str(plan.make(config_of(folder, **{"run.precision": "fp32"}), half, paths_of(folder)).problems[0])
+    assert not plan.make(config_of(folder, **{"run.precision": "fp32"}), FACTS, paths_of(folder)).problems
+    assert not plan.make(config_of(folder), half, paths_of(folder)).problems
 
+
+def test_an_unusual_resolution_and_the_hosts_notes_are_warnings(folder: Path) -> None:
     facts = replace(FACTS, notes=(say("The WebUI samples this file wrongly."),))
     made = plan.make(config_of(folder, **{"data.resolution": "1024,1024"}), facts, paths_of(folder))
     assert len(made.warnings) == 2

@@ -64,7 +64,9 @@ def _cause(error: BaseException, where: str | Message) -> Message:
 def _is_out_of_memory(error: BaseException) -> bool:
     # torch names its own class so, and says so in a plain RuntimeError on the CPU and on MPS; jobs does not import torch.
     text = str(error).lower()
-    return type(error).__name__ == "OutOfMemoryError" or (isinstance(error, RuntimeError) and ("out of memory" in text or "not enough memory" in text))
+    return type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError) and ("out of memory" in text or "not enough memory" in text or "can't allocate memory" in text)
+    )
 
 
 def _first_line(error: BaseException) -> str:
