@@ -313,6 +313,14 @@ def test_a_step_without_a_number_is_left_out() -> None:
     assert all(bool(value.isfinite().all()) for value in network.tensors().values())
 
 
+def test_fp16_finding_its_scale_worries_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lib_lora.training.learner.LossScaler.searching", property(lambda self: True))
+    model = Broken({2, 3})
+    events = play(model, PlainLora(model.layers()), config_of())
+    assert [event.step for event in events if isinstance(event, Stepped)] == [1, 4, 5, 6]
+    assert not any(isinstance(event, Warned) for event in events)
+
+
 def test_too_many_steps_without_a_number_end_the_run_with_advice() -> None:
     model = Broken(set(range(4, 1000)))
     with pytest.raises(HostError, match="Lower the learning rate"):

@@ -15,6 +15,7 @@ from lib_lora.core.errors import ConfigError
 from lib_lora.core.settings import load
 from lib_lora.training.config import TrainConfig
 from lib_lora.training.loop import factor_of
+from lib_lora.training.optimizer_kinds import adamw8bit
 from lib_lora.training.optimizers import optimizers
 from lib_lora.training.precision import Capability, capability, resolve
 from lib_lora.training.scaler import LossScaler
@@ -90,11 +91,30 @@ def test_8_bit_on_a_card_needs_its_package(monkeypatch: pytest.MonkeyPatch, work
     monkeypatch.setitem(sys.modules, "bitsandbytes", ModuleType("bitsandbytes"))
     monkeypatch.setitem(sys.modules, "bitsandbytes.optim", package)
     monkeypatch.setattr(torch.optim, "AdamW", lambda groups, **options: built.append(options))
+    tried: list[Any] = []
+    monkeypatch.setattr(adamw8bit, "_try", lambda kind, device: tried.append((kind, device)))
     card = optimizers.get("adamw8bit")
     _, notes = card.build([{"params": [], "lr": 1.0}], card.options(beta1=0.8), CUDA)
+    assert tried == [(AdamW8bit, CUDA)] * works
     assert built[0]["betas"] == (0.8, 0.999)
     assert ("fused" in built[0]) is not works
     assert ["bitsandbytes" in note.text() for note in notes] == [True] * (not works)
+
+
+def test_8_bit_that_imports_and_cannot_step_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    class AdamW8bit(torch.optim.SGD):
+        def step(self, closure: Any = None) -> None:
+            raise RuntimeError("no kernel image is available")
+
+    package = ModuleType("bitsandbytes.optim")
+    package.AdamW8bit = AdamW8bit
+    monkeypatch.setitem(sys.modules, "bitsandbytes", ModuleType("bitsandbytes"))
+    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", package)
+    monkeypatch.setattr(adamw8bit, "_try", lambda kind, device, real=adamw8bit._try: real(kind, CPU))
+    card = optimizers.get("adamw8bit")
+    optimizer, notes = card.build([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 1e-3}], card.options(), CUDA)
+    assert type(optimizer) is torch.optim.AdamW
+    assert "no kernel image" in notes[0].text()
 
 
 @pytest.mark.parametrize(
@@ -135,6 +155,8 @@ def test_the_loss_scale_halves_on_overflow_and_doubles_after_good_steps() -> Non
     scaler = LossScaler(True)
     scaler.update(False)
     assert scaler.scale == 32768
+    assert scaler.searching
+    assert not LossScaler(False).searching
     for _ in range(LossScaler.GROW_AFTER):
         scaler.update(True)
     assert scaler.scale == 65536

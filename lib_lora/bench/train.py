@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from lib_lora.bench import unets
+from lib_lora.bench import peak, unets
 from lib_lora.bench.memory import peak_bytes
 from lib_lora.bench.model import BenchModel, RandomBatches
 from lib_lora.core.settings import load
@@ -51,26 +51,31 @@ def measure(work: Work, device: torch.device) -> dict[str, Any]:
     model = BenchModel(work.backend, unets.make(work.backend, shape, device, dtype), device)
     bare = BenchModel(work.backend, unets.twin(model.unet), device)
     number = work.warmup + work.pairs
-    batches = RandomBatches(device, work.size, work.batch, shape.context, number)
+    batches = RandomBatches(device, work.size, work.batch, shape.context, number + 1)
     config = job(work.rank, work.batch, precision, work.checkpointing)
     network = networks.get("lora").build(model.layers(), config.network.options, device, generator(0, "network"))
     forwards, steps = [], []
     with unets.scaled_dot_product(work.backend):
-        events = loop.run(model, network, batches, config, loop.Steps(number, 1), Control())
+        events = loop.run(model, network, batches, config, loop.Steps(number + 1, 1), Control())
         for _ in range(number):
             forwards.append(_forward(bare, batches, precision, device))
             steps.append(_step(events, device))
+        counted = peak.operations(lambda: _step(events, device))
         events.close()
+    flops, step_s = peak.matmul_flops(device, dtype), statistics.median(steps[work.warmup :])
     ratios = [step / forward for step, forward in zip(steps[work.warmup :], forwards[work.warmup :], strict=True)]
     return {
         **asdict(work),
         "precision": precision,
         "modules": len(network.keys()),
         "forward_s": statistics.median(forwards[work.warmup :]),
-        "step_s": statistics.median(steps[work.warmup :]),
+        "step_s": step_s,
         "ratio": statistics.median(ratios),
         "ratios": ratios,
         "peak_bytes": peak_bytes(device),
+        "step_flop": counted,
+        "matmul_flops": flops,
+        "share": counted / step_s / flops,
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

@@ -67,6 +67,11 @@ class Learner:
         return self._optimizer.param_groups[0]["lr"]
 
     @property
+    def searching(self) -> bool:
+        """Whether a step without a number is only fp16's loss scale finding its place."""
+        return self._scaler.searching
+
+    @property
     def optimizer(self) -> str:
         """The optimizer that learns, as sd-scripts writes it: module.Class(option=value,…). A fallback shows here."""
         kind, known = type(self._optimizer), self._optimizer.defaults

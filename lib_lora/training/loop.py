@@ -92,8 +92,8 @@ class _Run:
             if outcome.taken:
                 self._lost = 0
                 yield Stepped(self._step, epoch, outcome.loss, self._learner.rate, time.perf_counter() - started)
-            else:
-                yield self._skipped()
+            elif (said := self._skipped()) is not None:
+                yield said
 
     def _take(self, batches: Iterator[Batch]) -> Outcome | None:
         """The next step, or None where the epoch has no more batches."""
@@ -103,9 +103,11 @@ class _Run:
         self._step += 1
         return self._learner.step(group, self._step, self._factor(self._step - 1, self._steps.total))
 
-    def _skipped(self) -> Event:
-        """One step without a number is left out and reported; too many in a row end the run."""
+    def _skipped(self) -> Event | None:
+        """One step without a number is left out and reported, unless fp16's scale is being found; too many in a row end the run."""
         self._lost += 1
+        if self._learner.searching:
+            return None
         if self._lost < PATIENCE:
             return Warned(say("Step {step} gave no finite number and was left out.", step=self._step))
         raise HostError(

@@ -16,11 +16,17 @@ class LossScaler:
     """
 
     GROW_AFTER = 2000
+    SEARCHED = 1024.0
 
     def __init__(self, enabled: bool) -> None:
         self.enabled = enabled
         self.scale = 65536.0 if enabled else 1.0
         self._good = 0
+
+    @property
+    def searching(self) -> bool:
+        """Whether an overflow is only the scale finding its place, which it starts above: nothing a user should worry about."""
+        return self.enabled and self.scale >= self.SEARCHED
 
     def unscale_(self, gradients: Sequence[Tensor]) -> None:
         """Divide the gradients by what the loss was multiplied with."""

@@ -26,10 +26,21 @@ def build(groups: list[dict[str, Any]], options: AdamW8bitOptions, device: torch
     try:
         # The package probes CUDA libraries when imported and fails with whatever error that gives.
         from bitsandbytes.optim import AdamW8bit
-    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+
+        _try(AdamW8bit, device)
+    except (ImportError, OSError, RuntimeError, AttributeError, NameError) as error:
         why = say("AdamW 8 bit needs the package bitsandbytes, which cannot be used here ({reason}); plain AdamW is used.", reason=str(error))
         return _plain(groups, options, device, why)
     return AdamW8bit(groups, betas=(options.beta1, options.beta2), weight_decay=options.weight_decay), ()
+
+
+def _try(kind: type[torch.optim.Optimizer], device: torch.device) -> None:
+    """One step on a throwaway: a package built for another CUDA imports well and fails only here."""
+    import torch
+
+    weight = torch.nn.Parameter(torch.ones(8192, device=device))
+    weight.grad = torch.ones_like(weight)
+    kind([weight], lr=1e-3).step()
 
 
 def _plain(groups: list[dict[str, Any]], options: AdamW8bitOptions, device: torch.device, why: Message) -> tuple[torch.optim.Optimizer, tuple[Message, ...]]:
