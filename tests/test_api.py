@@ -89,6 +89,19 @@ def test_schema_has_every_setting(server: Server) -> None:
     assert found["sections"]["data"] == "Pictures"
 
 
+def test_schema_is_read_in_the_language_asked_for(server: Server) -> None:
+    english, chinese = server.get("schema").json(), server.get("schema?lang=zh_CN").json()
+    known = words("zh_CN")
+    assert chinese["sections"] == {name: known[label] for name, label in english["sections"].items()}
+    assert [(one["label"], one["help"]) for one in chinese["settings"]] == [(known[one["label"]], known[one["help"]]) for one in english["settings"]]
+    read = ("label", "help")
+    # Names, kinds, choices and ranges are what a job file is written in: the same for everybody.
+    assert [{k: v for k, v in one.items() if k not in read} for one in chinese["settings"]] == [
+        {k: v for k, v in one.items() if k not in read} for one in english["settings"]
+    ]
+    assert chinese["sections"]["data"] != english["sections"]["data"]
+
+
 def test_a_whole_job(server: Server) -> None:
     idle = server.get("status").json()
     assert (idle["job"], idle["phase"], idle["running"]) == (None, "idle", False)

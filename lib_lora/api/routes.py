@@ -74,9 +74,11 @@ class Answers:
         )
 
     def schema(self, ask: Ask) -> dict[str, Any]:
-        """Every setting with its type, default, range and help, in sections."""
-        del ask
-        return json_schema(TrainConfig)
+        """Every setting with its type, default, range and help, in sections; what is read, in the asker's language."""
+        found = json_schema(TrainConfig)
+        sections = {name: ask.words.get(label, label) for name, label in found["sections"].items()}
+        settings = [one | {key: ask.words.get(one[key], one[key]) for key in ("label", "help")} for one in found["settings"]]
+        return {"sections": sections, "settings": settings}
 
     def plan(self, ask: Ask) -> dict[str, Any]:
         """What a job would do: numbers, sentences, and problems that keep it from starting."""
