@@ -13,14 +13,14 @@ from lib_lora.dataset import buckets, images, order, scan
 from lib_lora.dataset.buckets import Placed
 from lib_lora.dataset.scan import Item, Scan
 from lib_lora.hosts.base import HostPaths, Lease, Overrides
-from lib_lora.model import Family, ModelFacts, Prediction
+from lib_lora.model import ModelFacts, Prediction
 from lib_lora.training.config import TrainConfig
+from lib_lora.training.presets import SIDES
 
 FORBIDDEN_IN_NAMES = frozenset('<>:"/\\|?*,') | frozenset(map(chr, range(32)))
 # Names Windows keeps for devices, whatever their ending.
 DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
 LONGEST_NAME = 150  # bytes: file systems end at 255, and endings, epochs and the trash folder's date come on top
-SIDE_OF_FAMILY = {Family.SD1: 512, Family.SD2: 768, Family.SDXL: 1024}
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ def _warnings(config: TrainConfig, facts: ModelFacts | None) -> list[Message]:
     if facts is None:
         return []
     found = list(facts.notes)
-    usual, side = SIDE_OF_FAMILY[facts.family], max(config.data.resolution)
+    usual, side = SIDES[facts.family], max(config.data.resolution)
     if side > usual * 1.6 or side < usual * 0.6:
         found.append(
             say(
