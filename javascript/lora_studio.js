@@ -5,11 +5,11 @@
     if (window.loraStudio) return;
 
     const BASE = "lora-studio/v1/";
-    const FORM = "lora_studio_form", DISMISSED = "lora_studio_dismissed";
+    const FORM = "lora_studio_form", DISMISSED = "lora_studio_dismissed", EXAMPLE = "lora_studio_example";
     const FIRST_RETRY = 5000, LAST_RETRY = 60000, TYPING = 350, INSIST = 1500;
     const run = {status: null, curve: [], boot: null, failures: 0, timer: 0};
-    const form = {config: null, timer: 0, asked: 0, plan: null, changed: false, guessed: null};
-    const view = () => window.loraStudioView;
+    const form = {config: null, timer: 0, asked: 0, plan: null, changed: false, guessed: null, trouble: ""};
+    const view = () => window.loraStudioView, host = () => window.loraStudioWebui, controls = () => window.loraStudioControls;
     const t = (text, values) => view().t(text, values);
     const byId = (id) => document.getElementById(id);
 
@@ -74,6 +74,35 @@
         form.timer = setTimeout(() => press("lora_studio_read"), TYPING);
     }
 
+    // What a plan says depends on the host, too: on the model that is loaded, on its options. Nothing to plan while it trains.
+    function replan() {
+        if (form.bound && form.config && form.config.data.folder && !(run.status && run.status.running)) touched();
+    }
+
+    function looked() {
+        const before = form.seen;
+        form.seen = visible();
+        if (form.seen && before === false) replan();
+    }
+
+    // ---- the example set: its name and trigger are its own, and leave with its folder
+
+    function exampled() {
+        form.exampled = true;
+        touched();
+    }
+
+    function noExample(config) {
+        const mine = {folder: config.data.folder, name: config.save.name, trigger: config.caption.trigger};
+        if (form.exampled) keep(EXAMPLE, JSON.stringify(mine));
+        form.exampled = false;
+        const example = JSON.parse(kept(EXAMPLE) || "null");
+        if (!example || !mine.folder || mine.folder === example.folder) return;
+        keep(EXAMPLE, "null");
+        if (mine.name && mine.name === example.name) set("lora_studio_train_save_name", config.save.name = "");
+        if (mine.trigger && mine.trigger === example.trigger) set("lora_studio_train_caption_trigger", config.caption.trigger = "");
+    }
+
     function titles(told) {
         for (const key in told) {
             const head = document.querySelector(`#lora_studio_fold_${key} > .label-wrap, #lora_studio_fold_${key} > button.label-wrap`);
@@ -90,8 +119,10 @@
 
     function readJob(text) {
         if (!text) return null;
-        const found = JSON.parse(text), form_text = JSON.stringify({config: found.config, goal: found.goal});
         if (form.restoring) return null;
+        const found = JSON.parse(text);
+        noExample(found.config);
+        const form_text = JSON.stringify({config: found.config, goal: found.goal});
         form.changed = kept(FORM) !== null && kept(FORM) !== form_text;
         keep(FORM, form_text);
         form.config = found.config;
@@ -113,6 +144,7 @@
     async function plan(text, probe) {
         bound();
         if (!readJob(text)) return;
+        trouble("");
         if (form.changed && run.status && !run.status.running) form.next = true;
         const asked = ++form.asked;
         if (!form.config.data.folder) {
@@ -141,58 +173,47 @@
     // ---- start, stop, cancel
 
     function trouble(message) {
-        const box = byId("lora_studio_error");
-        if (box) box.replaceChildren(...[message && view().notes("error", t("That did not work"), [message])].filter(Boolean));
+        form.trouble = message;
+        show();
     }
 
-    // A scan of many pictures takes its time: the button answers at once.
-    function starting(button) {
-        trouble(null);
-        if (button.dataset.starting) return;
-        button.dataset.starting = "1";
-        button.textContent = t("Starting …");
-        setTimeout(() => started(button), 60000);
-    }
-
-    function started(button) {
-        if (!button || !button.dataset.starting) return;
-        delete button.dataset.starting;
-        button.textContent = t("Start training");
+    // What the plan below names already is not said twice.
+    function refused(plan) {
+        const told = new Set(plan ? plan.problems.flatMap((problem) => problem.split("\n")) : []);
+        return view().notes("error", t("That did not work"), form.trouble.split("\n").filter((line) => !told.has(line)));
     }
 
     async function start(text) {
-        if (!readJob(text)) return started(byId("lora_studio_start"));
+        if (!readJob(text)) return controls().started(byId("lora_studio_start"));
         try {
             await ask("start", {config: form.config});
             form.next = false;
+            once();
             await poll();
         } catch (error) {
             trouble(error.message);
         }
-        started(byId("lora_studio_start"));
+        controls().started(byId("lora_studio_start"));
+    }
+
+    // "Replace" was asked for this training alone.
+    function once() {
+        const box = field("lora_studio_train_save_replace");
+        if (!box || !box.checked) return;
+        form.config.save.replace = false;
+        keep(FORM, JSON.stringify({...JSON.parse(kept(FORM)), config: form.config}));
+        box.click();
     }
 
     async function end(how) {
         if (!run.status || !run.status.running) return;
-        trouble(null);
+        trouble("");
         try {
             await ask(how, {job: run.status.job});
             poll();
         } catch (error) {
             trouble(error.message);
         }
-    }
-
-    // What cannot be undone asks once more, in place.
-    function cancel(button) {
-        if (button.dataset.sure) {
-            delete button.dataset.sure;
-            button.textContent = t("Cancel");
-            return end("cancel");
-        }
-        button.dataset.sure = "1";
-        button.textContent = t("Save nothing? Click again");
-        setTimeout(() => { if (button.dataset.sure) { delete button.dataset.sure; button.textContent = t("Cancel"); } }, 4000);
     }
 
     // ---- polling
@@ -239,26 +260,14 @@
         run.curve = run.curve.concat(status.curve || []);
         run.status = {previews: [], files: [], warnings: [], ...status, running: status.running !== undefined ? status.running : isRunning(status.phase)};
         lost(false);
-        if (before && before.running && !run.status.running) {
-            form.next = false;
-            freshCards();
+        const ended = before && before.running && !run.status.running;
+        if (ended) form.next = false;
+        // A page that was not open when the run ended lists its file, too: the host gives each page the cards it once made.
+        if (ended || (form.bound && !run.listed && !run.status.running && run.status.files.length)) {
+            run.listed = true;
+            host().freshCards();
         }
         show();
-    }
-
-    // The WebUI's own page for pictures, with the LoRA added to what stands in its prompt.
-    function toTxt2img(prompt) {
-        const before = field("txt2img_prompt") ? field("txt2img_prompt").value.trim() : "";
-        if (!before.includes(prompt)) set("txt2img_prompt", before ? `${before}, ${prompt}` : prompt);
-        window.switch_to_txt2img();
-    }
-
-    // The WebUI lists its cards when it is told to: what was just saved should be there without a search for that button.
-    function freshCards() {
-        for (const tab of ["txt2img", "img2img"]) {
-            const refresh = byId(`${tab}_lora_extra_refresh_internal`);
-            if (refresh) refresh.dispatchEvent(new Event("click"));
-        }
     }
 
     const isRunning = (phase) => !["idle", "done", "stopped", "cancelled", "failed"].includes(phase);
@@ -303,7 +312,7 @@
 
     function show() {
         const panel = byId("lora_studio_panel"), status = run.status;
-        banner();
+        controls()?.banner(status && status.running && !visible() ? status : null, reveal, () => end("stop"));
         if (!panel || !panel.dataset.ready) return;
         const running = Boolean(status && status.running);
         const ended = Boolean(status && status.job && !running && kept(DISMISSED) !== status.job && status.phase !== "idle");
@@ -311,7 +320,7 @@
         panel.dataset.step = status ? status.step : 0;
         const actions = byId("lora_studio_actions");
         if (actions) actions.dataset.running = running;
-        put("lora_studio_result", ended && view().result(status, {again, tryIt: window.loraStudio.tryIt || (window.switch_to_txt2img && toTxt2img), cards: !window.loraStudioAlone}));
+        put("lora_studio_result", ended && view().result(status, {again, tryIt: window.loraStudio.tryIt || host().tryIt(), cards: !window.loraStudioAlone}));
         put("lora_studio_progress", (running || (ended && status.step > 0)) && view().progress(status));
         const curve = (running || ended) && run.curve.length > 1;
         byId("lora_studio_chart").hidden = !curve;
@@ -322,35 +331,12 @@
             view().notes("warning", t("Good to know"), status.warnings), view().previews(status.previews, address), view().files(status.files, t("Files saved")),
         ]);
         const planned = !running && (!ended || form.next);
+        put("lora_studio_error", refused(planned ? form.plan : null));
         put("lora_studio_plan", planned && (form.plan ? view().plan(form.plan, measure) : view().welcome()));
     }
 
-    // On every other tab: what holds the device, and how to end it.
-    function banner() {
-        const running = run.status && run.status.running && !visible();
-        let bar = byId("lora_studio_banner");
-        if (!running) return bar && bar.remove();
-        const {el, data} = view();
-        if (!bar) {
-            bar = el("div", {id: "lora_studio_banner", class: "lora_studio", role: "status"}, el("span", {}),
-                el("button", {type: "button", class: "lora_studio_button", on: {click: reveal}}, t("Show")),
-                el("button", {type: "button", class: "lora_studio_button", on: {click: () => end("stop")}}, t("Stop and save")));
-            document.body.prepend(bar);
-        }
-        const {status} = run;
-        const values = {name: status.name, percent: Math.floor(view().share(status) * 100), left: view().duration(status.eta_s)};
-        const text = data(status.eta_s === null ? t("LoRA Studio trains {name}: {percent} %. Generating waits until it ends.", values)
-            : t("LoRA Studio trains {name}: {percent} %, {left} left. Generating waits until it ends.", values));
-        if (bar.firstChild.textContent !== text) bar.firstChild.textContent = text;
-    }
-
     function reveal() {
-        for (let node = byId("lora_studio_panel"); node; node = node.parentElement) {
-            if (!node.classList.contains("tabitem")) continue;
-            const tabs = [...node.parentElement.children].filter((child) => child.classList.contains("tabitem"));
-            const button = node.parentElement.querySelector(".tab-nav").querySelectorAll("button")[tabs.indexOf(node)];
-            if (button) button.click();
-        }
+        controls().reveal();
         setTimeout(poll, 100);
     }
 
@@ -371,28 +357,42 @@
 
     function ready() {
         const panel = byId("lora_studio_panel");
-        if (!panel || panel.dataset.ready || !byId("lora_studio_read") || !view() || !window.loraStudioChart) return;
+        if (!panel || panel.dataset.ready || !byId("lora_studio_read") || !view() || !host() || !controls() || !window.loraStudioChart) return;
         panel.dataset.ready = "1";
         skeleton(panel);
         byId("lora_studio_train").addEventListener("keydown", keys);
         byId("lora_studio_goal").addEventListener("change", () => setTimeout(() => press("lora_studio_choose"), 60));
-        wire("lora_studio_start", starting);
+        wire("lora_studio_start", (button) => {
+            trouble("");
+            controls().starting(button);
+        });
         wire("lora_studio_stop", () => end("stop"));
-        wire("lora_studio_cancel", cancel);
+        wire("lora_studio_cancel", (button) => controls().cancel(button, () => end("cancel")));
         const held = kept(FORM);
         if (held) {
             try { form.guessed = JSON.parse(held).config.data.folder; } catch (error) { /* kept by another version */ }
             form.restoring = true;
         }
+        form.seen = visible();
+        host().hear(replan, looked);
         insist();
         show();
         poll();
     }
 
-    window.loraStudio = {touched, restored, plan, start, kept: () => kept(FORM) || "", ask, address, set, field, byId, reveal, job: () => form.config, language: () => view().language(), tryIt: null};
-    document.addEventListener("visibilitychange", () => { if (!document.hidden && byId("lora_studio_panel")) poll(); });
+    window.loraStudio = {touched, exampled, restored, plan, start, kept: () => kept(FORM) || "", ask, address, set, field, byId, reveal, job: () => form.config, language: () => view().language(), tryIt: null};
+    function returned() {
+        if (document.hidden || !byId("lora_studio_panel")) return;
+        poll();
+        if (visible()) replan();
+    }
+
+    document.addEventListener("visibilitychange", returned);
     // Another tab of the host is chosen by a click: banner and chart follow at once.
-    document.addEventListener("click", () => setTimeout(() => { if (run.status) show(); }, 60));
+    document.addEventListener("click", () => setTimeout(() => {
+        looked();
+        if (run.status) show();
+    }, 60));
     new MutationObserver(ready).observe(document.documentElement, {childList: true, subtree: true});
     ready();
 })();

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from browser import browser, field, fill, holds, more_points, overflow, phase, points, visit
 from page_standin import Counting, PaintingHost, served, standin_page
-from standin import pictures
+from standin import FACTS, pictures
 
 from lib_lora import app as composition
 from lib_lora.core.errors import DataError
@@ -145,6 +146,90 @@ def test_a_failure_is_told_in_words(chrome: Any, tmp_path: Path) -> None:
         phase(page, "failed")
         # What comes from files is text, never markup.
         assert "<b>7.png</b>: this picture cannot be read: torn." in page.inner_text("#lora_studio_result")
+
+
+def test_a_refused_start_is_said_until_the_form_changes(chrome: Any, slow_page: tuple[str, Jobs, Path]) -> None:
+    address, _, folder = slow_page
+    (folder / "loras").mkdir(exist_ok=True)
+    (folder / "loras" / "there.safetensors").write_bytes(b"")
+    with visit(chrome, address, refused="400") as page:
+        page.fill(field("data.folder"), str(folder / "6_kazari"))
+        page.fill(field("save.name"), "there")
+        page.wait_for_selector('.lora_studio_plan[data-state="problems"]')
+        [sentence] = page.locator(".lora_studio_plan .lora_studio_error li").all_inner_texts()
+        page.click("#lora_studio_start")
+        page.wait_for_selector("#lora_studio_start:not([data-starting])")
+        assert page.inner_text("#lora_studio_side").count(sentence.strip("\u200b")) == 1
+        # A refusal that no plan names stays until the form says something else.
+        page.route("**/lora-studio/v1/start*", lambda route: route.fulfill(status=400, json={"error": "Not now."}))
+        page.fill(field("save.name"), "elsewhere")
+        page.wait_for_selector('.lora_studio_plan[data-state="ready"]')
+        page.click("#lora_studio_start")
+        page.wait_for_selector("#lora_studio_error:has-text('Not now.')")
+        page.fill(field("save.name"), "elsewhere2")
+        page.wait_for_selector("#lora_studio_error:empty", state="attached")
+
+
+def test_replace_holds_for_one_training(chrome: Any, slow_page: tuple[str, Jobs, Path]) -> None:
+    address, _, folder = slow_page
+    (folder / "loras").mkdir(exist_ok=True)
+    (folder / "loras" / "again.safetensors").write_bytes(b"")
+    with visit(chrome, address) as page:
+        page.fill(field("data.folder"), str(folder / "6_kazari"))
+        page.fill(field("save.name"), "again")
+        page.wait_for_selector('.lora_studio_plan[data-state="problems"]')
+        page.click("#lora_studio_fold_file > .label-wrap")
+        page.check(field("save.replace"))
+        page.wait_for_selector('.lora_studio_plan[data-state="ready"]')
+        page.click("#lora_studio_start")
+        phase(page, "training")
+        page.wait_for_function("name => !document.querySelector(name).checked", arg=field("save.replace"))
+        page.click("#lora_studio_stop")
+        phase(page, "stopped")
+        page.wait_for_selector(".lora_studio_plan", state="detached")
+        page.click("#lora_studio_again")
+        page.wait_for_selector('.lora_studio_plan[data-state="problems"]')
+
+
+def test_the_plan_follows_the_model(chrome: Any, tmp_path: Path) -> None:
+    """Another checkpoint is chosen: the WebUI's own script tells it, and coming back to the tab asks anew."""
+    pictures(tmp_path / "6_kazari", 2)
+    context = chrome.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
+    context.add_init_script("window.told = []; window.onOptionsChanged = (act) => window.told.push(act);")
+    with standin_page(tmp_path, Counting()) as (address, jobs), visit(chrome, address, context=context) as page:
+        page.fill(field("data.folder"), str(tmp_path / "6_kazari"))
+        page.wait_for_selector(".lora_studio_sentences:has-text('tiny')")
+        jobs.host.model = replace(FACTS, name="second")
+        page.evaluate("window.told.forEach((act) => act())")
+        page.wait_for_selector(".lora_studio_sentences:has-text('second')")
+        page.click("#lora_studio_tabs button:has-text('Generate') >> nth=0")
+        page.wait_for_selector("#lora_studio_panel", state="hidden")
+        jobs.host.model = replace(FACTS, name="third")
+        page.wait_for_timeout(200)
+        page.click("#lora_studio_tabs button:has-text('Train') >> nth=0")
+        page.wait_for_selector(".lora_studio_sentences:has-text('third')")
+    context.close()
+
+
+def test_the_example_leaves_with_its_folder(chrome: Any, tmp_path: Path) -> None:
+    """Its name and trigger do not become those of one's own pictures; what was typed stays."""
+    pictures(tmp_path / "6_kazari", 2)
+    with standin_page(tmp_path, Counting()) as (address, _):
+        for own in ("", "mine"):
+            with visit(chrome, address) as page:
+                page.click("#lora_studio_example")
+                page.wait_for_selector('.lora_studio_plan[data-state="ready"]')
+                name = page.input_value(field("save.name"))
+                assert name
+                if own:
+                    page.fill(field("save.name"), own)
+                    page.wait_for_function("JSON.parse(localStorage.getItem('lora_studio_form')).config.save.name === 'mine'")
+                page.reload(wait_until="domcontentloaded")  # what the page knew of the example comes back with the form
+                holds(page, "save.name", own or name)
+                page.wait_for_selector('.lora_studio_plan[data-state="ready"]')
+                page.fill(field("data.folder"), str(tmp_path / "6_kazari"))
+                holds(page, "caption.trigger", "" if own else "kazari")  # guessed only where no name is
+                holds(page, "save.name", own)
 
 
 def test_goals_fill_the_form(chrome: Any, slow_page: tuple[str, Jobs, Path]) -> None:

@@ -147,6 +147,14 @@ def test_what_was_kept_comes_back(tmp_path: Path) -> None:
     assert goal["value"] == "Style"
 
 
+def test_replace_is_not_brought_back(tmp_path: Path) -> None:
+    """It was asked for one training; a page that is opened later must not replace files silently."""
+    made = train_page(tmp_path)
+    _, *updates = made.restore(json.dumps({"config": {"save": {"replace": True, "name": "sks"}}}))
+    found = {f.setting.name: u["value"] for f, u in zip(made.form.fields, updates, strict=True) if "value" in u}
+    assert found == {"save.name": "sks"}
+
+
 def test_a_chosen_card_shows_its_options_alone(tmp_path: Path) -> None:
     made = train_page(tmp_path)
     kinds = [kind for section, kind, _ in made.cards if section == "optimizer"]

@@ -25,6 +25,8 @@ FIRST_FIELDS = ("data.folder", "save.name", "caption.trigger")
 READ = "(...all) => [window.loraStudio ? window.loraStudio.language() : 'en', ...all.slice(1, %d)]"
 KEPT = "() => [window.loraStudio ? window.loraStudio.kept() : '']"
 TOUCHED = "() => { window.loraStudio?.touched(); return []; }"
+EXAMPLE = "() => { window.loraStudio?.exampled(); return []; }"
+ONCE = "save.replace"  # asked for one training: a browser must not bring it back for the next
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ class TrainPage:
         kept = self.restore_button.click(self.restore, [self.kept], [self.goal, *fields], **quiet, **js(KEPT))
         kept.then(None, None, None, **js("() => { window.loraStudio?.restored(); return []; }"))
         if self.example is not None:
-            self.example_button.click(self.fill_example, None, fields, api_name=False).then(None, None, None, **js(TOUCHED))
+            self.example_button.click(self.fill_example, None, fields, api_name=False).success(None, None, None, **js(EXAMPLE))
         for section in dict.fromkeys(section for section, _, _ in self.cards):
             cards = [(kind, card) for of, kind, card in self.cards if of == section]
             chooser = self.form.component(f"{section}.{KIND}")
@@ -198,7 +200,8 @@ class TrainPage:
         except (ValueError, AttributeError):
             job, goal = {}, None
         known = goal in [preset.label for preset in PRESETS.values()]
-        return [gr.update(value=goal) if known else gr.update(), *self.form.fill(job if isinstance(job, dict) else {})]
+        flat = {name: value for name, value in flatten(job if isinstance(job, dict) else {}).items() if name != ONCE}
+        return [gr.update(value=goal) if known else gr.update(), *self.form.fill(flat)]
 
     def fill_example(self) -> list[Any]:
         """The fields as the example set wants them."""
