@@ -59,6 +59,7 @@
     function bound() {
         if (form.bound) return;
         form.bound = true;
+        list();
         // On a first visit the goal is chosen anew: which resolution it begins with depends on the model that is loaded now.
         press(form.restoring ? "lora_studio_restore" : "lora_studio_choose");
     }
@@ -258,19 +259,22 @@
     function take(status) {
         const before = run.status;
         run.curve = run.curve.concat(status.curve || []);
-        run.status = {previews: [], files: [], warnings: [], ...status, running: status.running !== undefined ? status.running : isRunning(status.phase)};
+        run.status = {previews: [], files: [], warnings: [], ...status};
         lost(false);
-        const ended = before && before.running && !run.status.running;
-        if (ended) form.next = false;
-        // A page that was not open when the run ended lists its file, too: the host gives each page the cards it once made.
-        if (ended || (form.bound && !run.listed && !run.status.running && run.status.files.length)) {
-            run.listed = true;
-            host().freshCards();
+        if (before && before.running && !run.status.running) {
+            form.next = false;
+            run.listed = false;
         }
+        list();
         show();
     }
 
-    const isRunning = (phase) => !["idle", "done", "stopped", "cancelled", "failed"].includes(phase);
+    // A page that was not open when the run ended lists its files, too: the host gives each page the cards it once made.
+    function list() {
+        if (run.listed || !form.bound || !run.status || run.status.running || !run.status.files.length) return;
+        run.listed = true;
+        host().freshCards();
+    }
 
     // ---- drawing
 
@@ -362,10 +366,7 @@
         skeleton(panel);
         byId("lora_studio_train").addEventListener("keydown", keys);
         byId("lora_studio_goal").addEventListener("change", () => setTimeout(() => press("lora_studio_choose"), 60));
-        wire("lora_studio_start", (button) => {
-            trouble("");
-            controls().starting(button);
-        });
+        wire("lora_studio_start", (button) => { trouble(""); controls().starting(button); });
         wire("lora_studio_stop", () => end("stop"));
         wire("lora_studio_cancel", (button) => controls().cancel(button, () => end("cancel")));
         const held = kept(FORM);

@@ -211,6 +211,40 @@ def test_the_plan_follows_the_model(chrome: Any, tmp_path: Path) -> None:
     context.close()
 
 
+def test_the_hosts_cards_are_listed_after_a_run(chrome: Any, slow_page: tuple[str, Jobs, Path]) -> None:
+    """Once on the page that saw it end, and once on each page that is opened later."""
+    address, jobs, folder = slow_page
+    context = chrome.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
+    context.add_init_script(
+        """window.listed = 0;
+        document.addEventListener('DOMContentLoaded', () => {
+            const refresh = document.createElement('button');
+            refresh.id = 'txt2img_lora_extra_refresh_internal';
+            refresh.onclick = () => { window.listed += 1; };
+            document.body.append(refresh);
+        });"""
+    )
+    listed = "window.listed === 1"
+    with visit(chrome, address, context=context) as page:
+        page.fill(field("data.folder"), str(folder / "6_kazari"))
+        page.fill(field("save.name"), "listed")
+        page.wait_for_selector('.lora_studio_plan[data-state="ready"]')
+        before = page.evaluate("window.listed")  # of a run that ended before this page was opened
+        page.click("#lora_studio_start")
+        phase(page, "training")
+        assert page.evaluate("window.listed") == before
+        page.click("#lora_studio_stop")
+        phase(page, "stopped")
+        assert page.evaluate("window.listed") == before + 1
+    with visit(chrome, address, context=context) as page:
+        page.wait_for_function(listed)
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        page.wait_for_timeout(500)
+        assert page.evaluate(listed)
+    context.close()
+    assert jobs.status().files
+
+
 def test_the_example_leaves_with_its_folder(chrome: Any, tmp_path: Path) -> None:
     """Its name and trigger do not become those of one's own pictures; what was typed stays."""
     pictures(tmp_path / "6_kazari", 2)
