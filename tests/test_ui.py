@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from page_standin import PaintingHost
 
-from lib_lora.core.messages import words
+from lib_lora.core.messages import say, words
 from lib_lora.core.settings import describe, dump, flatten, load, merge, unflatten
 from lib_lora.model import Family
 from lib_lora.networks.registry import networks
@@ -117,6 +117,18 @@ def test_presets_are_jobs_and_name_the_same_settings(key: str, tmp_path: Path) -
     config = load(TrainConfig, job)
     assert config.data.resolution == (512, 512)
     assert set(flatten(PRESETS[key].settings)) == set(flatten(PRESETS["character"].settings)), "choosing another goal leaves nothing of the one before"
+
+
+@pytest.mark.parametrize("key", PRESETS)
+def test_goals_leave_out_what_the_host_refuses(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = train_page(tmp_path)
+    usual = flatten(made.preset(key))
+    assert usual["learning.text_encoder_lr"] > 0
+    monkeypatch.setattr(made.host, "refusals", lambda lease: [say("Only the UNet.")] if lease.trains_text else [])
+    assert flatten(made.preset(key)) == {**usual, "learning.text_encoder_lr": 0.0}
+    # A host that trains nothing now may train everything when a model is loaded.
+    monkeypatch.setattr(made.host, "refusals", lambda lease: [say("No model.")])
+    assert flatten(made.preset(key)) == usual
 
 
 @pytest.mark.parametrize(("family", "side"), [(Family.SD1, 512), (Family.SD2, 768), (Family.SDXL, 1024), (None, 512)])

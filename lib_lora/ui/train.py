@@ -12,7 +12,7 @@ from gradio.components import Component
 
 from lib_lora.core.messages import Message, words
 from lib_lora.core.settings import KIND, Setting, flatten, merge, section_labels, unflatten
-from lib_lora.hosts.base import Host
+from lib_lora.hosts.base import Host, Lease
 from lib_lora.training.config import TrainConfig
 from lib_lora.training.presets import FIRST, PRESETS, resolution_for
 from lib_lora.ui.compat import js, mount
@@ -208,10 +208,15 @@ class TrainPage:
         return self.form.fill(self.example() if self.example is not None else {})
 
     def preset(self, key: str) -> dict[str, Any]:
-        """A goal's settings on the model that is loaded now."""
+        """A goal's settings on the model that is loaded now, as far as its host can train them."""
         facts = self.host.facts()
         sized = {"data": {"resolution": resolution_for(facts.family if facts else None)}}
-        return merge(sized, unflatten(PRESETS[key].settings))
+        job = merge(sized, unflatten(PRESETS[key].settings))
+        return merge(job, {"learning": {"text_encoder_lr": 0.0}}) if self._unet_only() else job
+
+    def _unet_only(self) -> bool:
+        """Whether all that this host refuses is training the text encoder: nobody who changed nothing should be told so."""
+        return bool(self.host.refusals(Lease(trains_text=True))) and not self.host.refusals(Lease())
 
     def _title(self, fold: Fold, job: Mapping[str, Any], known: Mapping[str, str]) -> str:
         told = [setting for setting in self.form.settings if setting.name in fold.told and setting.kind in (None, kind_of(job, setting.section))]
