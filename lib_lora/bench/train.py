@@ -1,9 +1,11 @@
 """A whole training step against a bare forward, in pairs, so that the weather on the machine is the same for both.
 
 A frozen base asks for one product going back for each going forth, so 2 is the least, 2.01 with the LoRA's own products.
-What a step costs beyond a forward, in processor time of one thread at 256², rank 16, fp32: the LoRA going forth 0.03 of a
-forward, the way back 1.10 (attention computes its forward again, and the LoRA has two products where it had one),
-clipping and AdamW 0.006: 2.13 to 2.17 in all. Both are timed with the heap as a training has it (`training/heap.py`).
+What a step costs beyond a forward at 256², rank 16, fp32. On one thread (ratio 2.14): the LoRA going forth 0.03 of a forward,
+the way back 1.10, clipping and AdamW 0.006. On two threads of the same machine 2.33 to 2.42, by operator, step against
+forward: linear layers 2.13, convolutions 2.23, attention 3.5 (its forward is computed again on the way back), and everything
+small together 3.4: gates, norms, sums, AdamW, which use the second thread least. Both are timed with the heap as a training
+has it (`training/heap.py`).
 """
 
 from __future__ import annotations
