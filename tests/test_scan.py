@@ -233,9 +233,7 @@ def test_long_lists_are_cut_but_not_other_kinds(tmp_path: Path) -> None:
     said = problems(tmp_path)
     assert len(said) == 22
     assert "2_empty" in said[0]
-    assert said[1:21] == [
-        f"{Path('1_x') / f'{index:02}.txt'}: this caption is empty; write what the picture shows" for index in range(20)
-    ]
+    assert said[1:21] == [f"{Path('1_x') / f'{index:02}.txt'}: this caption is empty; write what the picture shows" for index in range(20)]
     assert said[21] == "… and 20 more of this kind"
 
 
