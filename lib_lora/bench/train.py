@@ -2,9 +2,9 @@
 
 A frozen base asks for one product going back for each going forth, so 2 is the least, 2.01 with the LoRA's own products.
 What a step costs beyond a forward at 256², rank 16, fp32. On one thread (ratio 2.14): the LoRA going forth 0.03 of a forward,
-the way back 1.10, clipping and AdamW 0.006. On two threads of the same machine 2.33 to 2.42, by operator, step against
+the way back 1.10, clipping and AdamW 0.006. On two threads of the same machine 2.26 to 2.42, by operator, step against
 forward: linear layers 2.13, convolutions 2.23, attention 3.5 (its forward is computed again on the way back), and everything
-small together 3.4: gates, norms, sums, AdamW, which use the second thread least. Both are timed with the heap as a training
+small together 3.4: gates, norms, sums, AdamW. Both are timed with the heap as a training
 has it (`training/heap.py`).
 """
 
