@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib_lora.hosts.base import Host
 from lib_lora.jobs import Jobs
+from lib_lora.workbench import Workbench
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -31,15 +32,20 @@ def register_webui() -> None:
         log.warning("LoRA Studio works inside AUTOMATIC1111's WebUI; this one is not known to it yet, so there is no tab.")
         return
     host = card.build(None, None)
-    jobs = Jobs(host)
+    jobs, bench = Jobs(host), Workbench(host)
+
+    def unload() -> None:
+        bench.shutdown()
+        jobs.shutdown()
+
     card.traits["mount"](
         tab=lambda: page.tab(host, example=lambda: example(host)),
-        routes=lambda app: api.mount(app, jobs, host),
-        unload=lambda: jobs.shutdown() and None,
+        routes=lambda app: api.mount(app, jobs, host, bench),
+        unload=unload,
     )
 
 
-def alone(host: Painter, jobs: Jobs) -> FastAPI:
+def alone(host: Painter, jobs: Jobs, bench: Workbench | None = None) -> FastAPI:
     """The stand-alone page with its routes as an app."""
     from fastapi import FastAPI
 
@@ -47,7 +53,7 @@ def alone(host: Painter, jobs: Jobs) -> FastAPI:
     from lib_lora.ui import head, page, paint
 
     app = FastAPI(title="LoRA Studio")
-    api.mount(app, jobs, host)
+    api.mount(app, jobs, host, bench or Workbench(host))
     paint.mount(app, host)
     head.mount_files(app)
     # Last, because a mount at "/" answers whatever no route before it does.
@@ -60,8 +66,8 @@ def standalone(host: Painter, port: int = PORT, open_browser: bool = True, jobs:
     """Serve the stand-alone page until Ctrl+C. `jobs` brings runs along that were started before; what runs at the end is saved."""
     import uvicorn
 
-    jobs = jobs or Jobs(host)
-    app = alone(host, jobs)
+    jobs, bench = jobs or Jobs(host), Workbench(host)
+    app = alone(host, jobs, bench)
     server = uvicorn.Server(uvicorn.Config(app, host=address, port=port, log_level="warning"))
     log.info("LoRA Studio: http://%s:%s", address, port)
     if open_browser:
@@ -69,6 +75,7 @@ def standalone(host: Painter, port: int = PORT, open_browser: bool = True, jobs:
     try:
         server.run()
     finally:
+        bench.shutdown()
         jobs.shutdown()
 
 

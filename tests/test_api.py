@@ -251,7 +251,7 @@ def test_a_probe_without_enough_memory_is_400(server: Server, monkeypatch: pytes
 def test_every_sentence_comes_in_the_language_of_the_reader(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     template = "There is no job {job}: it was never started here, or it is too long ago."
     chinese = {template: "没有任务 {job}。", "It fails in {n} ways.": "有 {n} 种失败。"}
-    monkeypatch.setattr("lib_lora.api.routes.words", lambda language: chinese if language == "zh_CN" else {})
+    monkeypatch.setattr("lib_lora.api.endpoint.words", lambda language: chinese if language == "zh_CN" else {})
     assert sentence(server.get("status?job=x&lang=zh_CN"), 404) == "没有任务 x。"
     assert sentence(server.get("status?job=x", **{"Accept-Language": "zh-TW,zh;q=0.9"}), 404) == "没有任务 x。"
     assert sentence(server.get("status?job=x&lang=en", **{"Accept-Language": "zh"}), 404).startswith("There is no job x")

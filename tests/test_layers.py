@@ -10,6 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "lib_lora"
 
+# What the dataset page is made of.
+DATASET_ROOMS = {"pictures", "repeats", "tagging", "editor", "prepare", "doctor", "workbench"}
 # room → rooms it may import from. A room is a folder of lib_lora, or a module at its top.
 MAY_IMPORT = {
     "core": {"core"},
@@ -23,8 +25,15 @@ MAY_IMPORT = {
     "output": {"core", "model", "dataset", "networks", "training", "hosts.base", "plan"},
     "train": {"core", "model", "dataset", "networks", "training", "hosts.base", "plan", "output"},
     "jobs": {"core", "model", "dataset", "networks", "training", "hosts.base", "plan", "train", "jobs"},
-    "api": {"core", "model", "dataset", "training", "plan", "jobs", "hosts.base", "api"},
-    "ui": {"core", "model", "dataset", "training", "plan", "jobs", "hosts.base", "ui", "api"},
+    "pictures": {"core", "model", "dataset", "pictures"},
+    "repeats": {"core", "repeats"},
+    "tagging": {"core", "model", "dataset", "pictures", "hosts.base", "tagging"},
+    "editor": {"core", "model", "dataset", "pictures", "editor"},
+    "prepare": {"core", "model", "dataset", "pictures", "repeats", "hosts.base", "prepare"},
+    "doctor": {"core", "model", "dataset", "pictures", "editor", "hosts.base", "doctor"},
+    "workbench": {"core", "model", "dataset", "pictures", "repeats", "tagging", "editor", "prepare", "doctor", "hosts.base", "workbench"},
+    "api": {"core", "model", "dataset", "training", "plan", "jobs", "hosts.base", "api"} | DATASET_ROOMS,
+    "ui": {"core", "model", "dataset", "training", "plan", "jobs", "hosts.base", "ui", "api"} | DATASET_ROOMS,
     "demo": {"core", "model", "demo", "hosts", "hosts.base", "training", "train"},
 }
 ANYTHING = {"app", "demo", "cli", "__main__", "bench", "__init__"}  # composition roots and measuring
@@ -39,6 +48,13 @@ NO_TORCH_AT_TOP = (
     "core",
     "model",
     "dataset",
+    "pictures",
+    "repeats",
+    "tagging",
+    "editor",
+    "prepare",
+    "doctor",
+    "workbench",
     "hosts.base",
     "ui",
     "api",

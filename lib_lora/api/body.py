@@ -14,7 +14,7 @@ from lib_lora.core.messages import say
 LONGEST = 1024 * 1024  # bytes: a job is a few thousand
 
 
-async def json_object(request: Request, known: Sequence[str]) -> dict[str, Any]:
+async def json_object(request: Request, known: Sequence[str], longest: int = LONGEST) -> dict[str, Any]:
     """Read it. Other types than JSON are refused: a page of another site can send those without being asked."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
@@ -22,8 +22,8 @@ async def json_object(request: Request, known: Sequence[str]) -> dict[str, Any]:
     raw = b""
     async for chunk in request.stream():
         raw += chunk
-        if len(raw) > LONGEST:
-            raise ConfigError(say("The body is too long: at most {bytes} bytes.", bytes=LONGEST))
+        if len(raw) > longest:
+            raise ConfigError(say("The body is too long: at most {bytes} bytes.", bytes=longest))
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError) as error:

@@ -1,0 +1,12 @@
+"""Routes of the dataset page: checks."""
+
+from __future__ import annotations
+
+from lib_lora.api.endpoint import Route
+from lib_lora.workbench import Workbench
+
+
+def routes(bench: Workbench) -> tuple[Route, ...]:
+    """All of them."""
+    del bench
+    return ()

@@ -1,0 +1,124 @@
+"""A route: what it is asked, what it may be told, and how an answer or a sentence of what is wrong goes back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+
+from lib_lora.api.access import LoginError, refuse_other_sites, require_login
+from lib_lora.api.body import LONGEST, json_object
+from lib_lora.core.errors import ConfigError, LoraError
+from lib_lora.core.messages import language_of, say, words
+from lib_lora.hosts.base import Host
+
+log = logging.getLogger(__name__)
+PREFIX = "/lora-studio/v1"
+FRESH = {"Cache-Control": "no-store"}
+FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}  # for an address that names its content
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request as the handlers see it."""
+
+    words: Mapping[str, str]
+    query: Mapping[str, str]
+    path: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Route:
+    """One address. `fields` of a POST's body are (name, required), `longest` its bytes; a `quick` one answers in the event loop."""
+
+    method: str
+    path: str
+    answer: Callable[[Ask], Any]
+    fields: Mapping[str, bool] = field(default_factory=dict)
+    quick: bool = False
+    longest: int = LONGEST
+
+
+def add(app: FastAPI, routes: Sequence[Route], host: Host) -> None:
+    """Add routes to an app, under PREFIX."""
+    for route in routes:
+        app.add_api_route(
+            f"{PREFIX}/{route.path}",
+            _endpoint(route, host),
+            methods=[route.method],
+            response_model=None,
+            name=f"lora_studio_{route.path.split('/{')[0].replace('/', '_')}",
+            summary=route.answer.__doc__,
+            tags=["LoRA Studio"],
+        )
+
+
+def text(ask: Ask, name: str, default: str | None = None) -> str:
+    """A text of the body; ConfigError where it is something else. Without `default` it has to be there."""
+    value = ask.body.get(name, default)
+    if not isinstance(value, str):
+        raise ConfigError(say("{name}: {value} is no {type}", name=name, value=repr(value), type="text"))
+    return value
+
+
+def flag(ask: Ask, name: str, default: bool = False) -> bool:
+    """A yes or no of the body."""
+    value = ask.body.get(name, default)
+    if not isinstance(value, bool):
+        raise ConfigError(say("{name}: {value} is no {type}", name=name, value=repr(value), type="bool"))
+    return value
+
+
+def number(ask: Ask, name: str, default: float) -> float:
+    """A number of the body."""
+    value = ask.body.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigError(say("{name}: {value} is no {type}", name=name, value=repr(value), type="float"))
+    return value
+
+
+def texts(ask: Ask, name: str) -> list[str]:
+    """A list of texts of the body; empty where it is not there."""
+    value = ask.body.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ConfigError(say("{name}: {value} is no {type}", name=name, value=repr(value)[:200], type="list of texts"))
+    return value
+
+
+def _endpoint(route: Route, host: Host) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        language = words(language_of(request.query_params.get("lang") or request.headers.get("accept-language", "")))
+        try:
+            require_login(request, host.access())
+            if route.method == "POST":
+                refuse_other_sites(request)
+            body = await _body(request, route) if route.method == "POST" else {}
+            ask = Ask(language, request.query_params, request.path_params, body)
+            found = route.answer(ask) if route.quick else await run_in_threadpool(route.answer, ask)
+        except LoraError as error:
+            headers = {"WWW-Authenticate": "Basic"} if isinstance(error, LoginError) and host.access().basic else {}
+            return JSONResponse({"error": error.text(language)}, error.http, FRESH | headers)
+        except Exception as error:
+            log.exception("%s %s failed", route.method, route.path)
+            told = say("This did not work ({kind}: {text}). The server's log says where.", kind=type(error).__name__, text=str(error))
+            return JSONResponse({"error": told.text(language)}, 500, FRESH)
+        return found if isinstance(found, Response) else JSONResponse(found, headers=FRESH)
+
+    return endpoint
+
+
+async def _body(request: Request, route: Route) -> dict[str, Any]:
+    """The fields of a body: all of the required ones, and no others."""
+    fields = route.fields
+    body = await json_object(request, list(fields), route.longest)
+    unknown = [say("{name}: unknown field; known here: {known}", name=name, known=list(fields)) for name in body if name not in fields]
+    missing = [say("{name}: this field is missing", name=name) for name, required in fields.items() if required and name not in body]
+    if unknown or missing:
+        raise ConfigError(*unknown, *missing)
+    return body
