@@ -61,7 +61,7 @@
 
     // ---- Generate
 
-    const value = (name) => window.loraStudio.field(`lora_studio_generate_${name}`).value;
+    const value = (name) => window.loraStudioFields.field(`lora_studio_generate_${name}`).value;
 
     function size() {
         const sides = value("size").split(/[,x×]/).map(Number);
@@ -86,9 +86,9 @@
 
     function tryIt(prompt) {
         const job = window.loraStudio.job();
-        window.loraStudio.set("lora_studio_generate_prompt", prompt);
-        if (job && job.data) window.loraStudio.set("lora_studio_generate_size", String(job.data.resolution));
-        const tab = byId("lora_studio_tab_generate-button") || [...document.querySelectorAll("#lora_studio_tabs > .tab-nav > button")][1];
+        window.loraStudioFields.set("lora_studio_generate_prompt", prompt);
+        if (job && job.data) window.loraStudioFields.set("lora_studio_generate_size", String(job.data.resolution));
+        const tab = byId("lora_studio_tab_generate-button") || [...document.querySelectorAll("#lora_studio_tabs > .tab-nav > button")].pop();
         if (tab) tab.click();
     }
 

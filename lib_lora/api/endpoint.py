@@ -19,6 +19,8 @@ from lib_lora.hosts.base import Host
 
 log = logging.getLogger(__name__)
 PREFIX = "/lora-studio/v1"
+DATASET = "dataset/"
+SENDER = ("set", "client")
 FRESH = {"Cache-Control": "no-store"}
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}  # for an address that names its content
 
@@ -115,7 +117,8 @@ def _endpoint(route: Route, host: Host) -> Callable[[Request], Awaitable[Respons
 
 async def _body(request: Request, route: Route) -> dict[str, Any]:
     """The fields of a body: all of the required ones, and no others."""
-    fields = route.fields
+    # Every page of ours says which set it shows and which browser it is; a route that does not need it lets it pass.
+    fields = {**route.fields, **({name: route.fields.get(name, False) for name in SENDER} if route.path.startswith(DATASET) else {})}
     body = await json_object(request, list(fields), route.longest)
     unknown = [say("{name}: unknown field; known here: {known}", name=name, known=list(fields)) for name in body if name not in fields]
     missing = [say("{name}: this field is missing", name=name) for name, required in fields.items() if required and name not in body]

@@ -8,6 +8,7 @@ import gradio as gr
 
 from lib_lora.hosts.base import Host
 from lib_lora.ui.compat import mount
+from lib_lora.ui.dataset import DatasetPage
 from lib_lora.ui.generate import GeneratePage
 from lib_lora.ui.text import tr
 from lib_lora.ui.train import Example, TrainPage
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 def tab(host: Host, example: Example | None = None) -> gr.Blocks:
     """What the WebUI shows under *LoRA Studio*."""
     with gr.Blocks(analytics_enabled=False) as blocks:
-        TrainPage(host, example).build()
+        with gr.Tabs(elem_id="lora_studio_tabs"):
+            _common(host, example)
     return blocks
 
 
@@ -29,14 +31,21 @@ def mount_page(app: FastAPI, host: Host, example: Example | None = None) -> Fast
 
 
 def page(host: Host, example: Example | None = None) -> gr.Blocks:
-    """The stand-alone page: the same Train page, and a place to see what was learnt."""
+    """The stand-alone page: the same tabs, and a place to see what was learnt."""
     # System fonts: the theme's own would be fetched from another site.
     theme = gr.themes.Default(font=["system-ui", "Segoe UI", "Noto Sans CJK SC", "sans-serif"], font_mono=["ui-monospace", "Consolas", "monospace"])
     with gr.Blocks(analytics_enabled=False, title="LoRA Studio", theme=theme) as blocks:
         mount("lora_studio_head")
         with gr.Tabs(elem_id="lora_studio_tabs"):
-            with gr.Tab(tr("Train"), elem_id="lora_studio_tab_train"):
-                TrainPage(host, example).build()
+            _common(host, example)
             with gr.Tab(tr("Generate"), elem_id="lora_studio_tab_generate"):
                 GeneratePage().build()
     return blocks
+
+
+def _common(host: Host, example: Example | None) -> None:
+    """The tabs that every host's page has."""
+    with gr.Tab(tr("Train"), elem_id="lora_studio_tab_train"):
+        TrainPage(host, example).build()
+    with gr.Tab(tr("Dataset"), elem_id="lora_studio_tab_dataset"):
+        DatasetPage().build()
