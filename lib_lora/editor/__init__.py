@@ -1,1 +1,1 @@
-"""Captions being edited: filters, operations, undo, saving, and what they say about a trigger."""
+"""Captions in work: filters, batch operations with undo and preview, and saves that a crash cannot tear."""

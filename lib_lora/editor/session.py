@@ -1,0 +1,252 @@
+"""What one browser does to the captions of a folder: nothing reaches the disk before it is saved."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from lib_lora.core.errors import ConfigError
+from lib_lora.core.messages import Message, count, say
+from lib_lora.dataset import captions
+from lib_lora.editor import filters
+from lib_lora.editor.change import Change, Edit, Operation
+from lib_lora.editor.filters import Facts, Where
+from lib_lora.pictures.picture import Catalog
+
+LONGEST = 20_000  # characters of a caption
+REMEMBERED = 200  # changes that can be undone
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A caption file, there or not. Pictures that differ only in their suffix share one.
+
+    `read` is its text when it was read; edits stand on that. `flaw` says why it cannot be edited.
+    """
+
+    file: str
+    path: Path
+    read: str | None
+    pictures: int = 1
+    flaw: Message | None = None
+
+    @property
+    def caption(self) -> str | None:
+        """The first line, which is what training reads; None where there is no file."""
+        return None if self.read is None else captions.lines(self.read)[0]
+
+
+class Session:
+    """The edits of one browser on one folder. `state` is where backups go. Safe to be called from several threads."""
+
+    def __init__(self, catalog: Catalog, state: Path) -> None:
+        self.state = state
+        self._lock = threading.RLock()
+        self._sheets: dict[str, Sheet] = {}
+        self._now: dict[str, str | None] = {}
+        # Edits of caption files whose pictures are gone: a picture may come back from the trash.
+        self._aside: dict[str, tuple[Sheet, str | None]] = {}
+        self._done: list[Change] = []
+        self._undone: list[Change] = []
+        self.revision = 0
+        self.follow(catalog)
+
+    def follow(self, catalog: Catalog) -> None:
+        """The folder was read anew. What is not edited is taken as it is now; edits stay on the text they were made on."""
+        with self._lock:
+            self.catalog = catalog
+            self._files = {picture.key: _file(picture.key) for picture in catalog.pictures}
+            before, self._sheets = self._sheets, _sheets(catalog)
+            for file in [file for file in self._now if file not in self._sheets]:
+                self._aside[file] = (before[file], self._now.pop(file))
+            for file in [file for file in self._aside if file in self._sheets]:
+                before[file], self._now[file] = self._aside.pop(file)
+            for file, text in list(self._now.items()):
+                found = self._sheets[file]
+                if found.caption == text:
+                    del self._now[file]
+                elif found.flaw is None and found.read != before[file].read:
+                    self._sheets[file] = replace(found, read=before[file].read)
+            self._recount()
+
+    @property
+    def keys(self) -> list[str]:
+        """All pictures in the catalogue's order."""
+        return list(self._files)
+
+    def text(self, key: str) -> str:
+        """A picture's caption as edited; "" without one."""
+        with self._lock:
+            return self._text(self._files[key]) or "" if key in self._files else ""
+
+    def tags(self, key: str) -> list[str]:
+        """A picture's tags as edited, in their order."""
+        with self._lock:
+            return list(self._tags[self._files[key]]) if key in self._files else []
+
+    def has_caption(self, key: str) -> bool:
+        """Whether there is a caption file, or will be one after saving."""
+        with self._lock:
+            return key in self._files and self._text(self._files[key]) is not None
+
+    def changed(self, key: str) -> bool:
+        """Whether a picture's caption is not saved yet."""
+        return self._files.get(key) in self._now
+
+    def unsaved(self) -> int:
+        """How many caption files a save would write."""
+        return len(self._now)
+
+    def find(self, where: Where, facts: Mapping[str, Facts]) -> list[str]:
+        """The pictures that a filter shows."""
+        with self._lock:
+            rows = [filters.Row(key, self._text(file) or "", self._tags[file], file in self._now) for key, file in self._files.items()]
+        return filters.select(where, rows, facts)
+
+    def counts(self, keys: Iterable[str] | None = None) -> Counter[str]:
+        """Tags with how many of these pictures have each; of all pictures without `keys`."""
+        with self._lock:
+            if keys is None:
+                return Counter(self._counts)
+            found: Counter[str] = Counter()
+            for key in dict.fromkeys(keys):
+                if key in self._files:
+                    found.update(dict.fromkeys(self._tags[self._files[key]]))
+            return found
+
+    def preview(self, op: Operation, keys: Collection[str]) -> Change:
+        """What an operation would do to these pictures."""
+        with self._lock:
+            files = list(dict.fromkeys(self._files[key] for key in keys if key in self._files))
+            usable = [file for file in files if self._sheets[file].flaw is None]
+            texts = [self._text(file) for file in usable]
+            after = op.run([text or "" for text in texts], self._counts)
+            edits = []
+            for file, old, new in zip(usable, texts, after, strict=True):
+                clean = _checked(new)
+                if clean != (old or ""):
+                    edits.append(Edit(file, old, clean))
+            return Change(op.said(), tuple(edits), len(files), _left_out(files, self._sheets))
+
+    def apply(self, op: Operation, keys: Collection[str]) -> Change:
+        """Do it. What was undone before can be redone no more."""
+        with self._lock:
+            change = self.preview(op, keys)
+            self._did(change)
+            return change
+
+    def undo(self) -> Change | None:
+        """Take the last change back; None where there is none. A caption that has changed otherwise since stays as it is."""
+        with self._lock:
+            if not self._done:
+                return None
+            change = self._done.pop()
+            self._undone.append(change)
+            return self._back(change)
+
+    def redo(self) -> Change | None:
+        """Do again what was taken back last; None where there is nothing."""
+        with self._lock:
+            if not self._undone:
+                return None
+            change = self._undone.pop()
+            self._done.append(change)
+            return self._set(change)
+
+    def history(self) -> tuple[Message | None, Message | None]:
+        """What undo would take back and redo would do again."""
+        with self._lock:
+            return (self._done[-1].what if self._done else None), (self._undone[-1].what if self._undone else None)
+
+    def edits(self) -> list[tuple[Sheet, str | None]]:
+        """What a save has to write: each caption file with its new caption; None where there is to be no file."""
+        with self._lock:
+            return [(self._sheets[file], text) for file, text in self._now.items()]
+
+    def _did(self, change: Change) -> None:
+        if change.edits:
+            self._done = [*self._done[-(REMEMBERED - 1) :], change]
+            self._undone = []
+            self._set(change)
+
+    def _back(self, change: Change) -> Change:
+        return self._set(replace(change, edits=tuple(edit.reversed() for edit in change.edits)))
+
+    def _set(self, change: Change) -> Change:
+        """Put the captions in place that still are what the change began with; returns what was done."""
+        there = [edit for edit in change.edits if edit.file in self._sheets and self._text(edit.file) == edit.before]
+        for edit in there:
+            self._put(edit.file, edit.after)
+        self.revision += 1
+        return replace(change, edits=tuple(there), of=len(change.edits))
+
+    def _put(self, file: str, text: str | None) -> None:
+        self._counted(file, -1)
+        if text == self._sheets[file].caption:
+            self._now.pop(file, None)
+        else:
+            self._now[file] = text
+        self._tags[file] = tuple(captions.tags(text or ""))
+        self._counted(file, 1)
+
+    def _text(self, file: str) -> str | None:
+        return self._now[file] if file in self._now else self._sheets[file].caption
+
+    def _recount(self) -> None:
+        self._tags: dict[str, tuple[str, ...]] = {file: tuple(captions.tags(self._text(file) or "")) for file in self._sheets}
+        self._counts: Counter[str] = Counter()
+        for file in self._sheets:
+            self._counted(file, 1)
+        self.revision += 1
+
+    def _counted(self, file: str, sign: int) -> None:
+        weight = sign * self._sheets[file].pictures
+        for tag in dict.fromkeys(self._tags[file]):
+            left = self._counts[tag] + weight
+            if left:
+                self._counts[tag] = left
+            else:
+                del self._counts[tag]
+
+
+def _file(key: str) -> str:
+    """The caption file of a picture, from the root. Windows takes names that differ in case for the same."""
+    name = str(PurePosixPath(key).with_suffix(".txt"))
+    return name.casefold() if os.name == "nt" else name
+
+
+def _sheets(catalog: Catalog) -> dict[str, Sheet]:
+    found: dict[str, Sheet] = {}
+    for picture in catalog.pictures:
+        file = _file(picture.key)
+        if file in found:
+            found[file] = replace(found[file], pictures=found[file].pictures + 1)
+        else:
+            found[file] = Sheet(file, picture.text_path, picture.text, 1, picture.text_flaw)
+    return found
+
+
+def _checked(text: str) -> str:
+    """A caption that fits into the first line of a UTF-8 file."""
+    line = " ".join(text.splitlines()) if len(text.splitlines()) > 1 else text
+    if len(line) > LONGEST:
+        raise ConfigError(say("A caption would be longer than {n} characters.", n=LONGEST))
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ConfigError(say("A caption would hold half a character, which no text file can: type it anew.")) from error
+    return line.strip()
+
+
+def _left_out(files: Sequence[str], sheets: Mapping[str, Sheet]) -> tuple[Message, ...]:
+    flawed = [sheet for file in files if (sheet := sheets[file]).flaw is not None]
+    if not flawed:
+        return ()
+    names = [sheet.file for sheet in flawed[:NAMED]]
+    told = count(len(flawed), "1 caption is left out: {names}", "{n} captions are left out, such as {names}", names=names)
+    return (told, *(sheet.flaw for sheet in flawed[:NAMED] if sheet.flaw is not None))
