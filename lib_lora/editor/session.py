@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import Path
 
 from lib_lora.core.errors import ConfigError
 from lib_lora.core.messages import Message, count, say
 from lib_lora.dataset import captions
-from lib_lora.editor import filters
+from lib_lora.editor import filters, journal, saving
 from lib_lora.editor.change import Change, Edit, Operation
 from lib_lora.editor.filters import Facts, Where
+from lib_lora.editor.saving import Saved
+from lib_lora.editor.sheet import Sheet, file_of, sheets
 from lib_lora.pictures.picture import Catalog
 
 LONGEST = 20_000  # characters of a caption
 REMEMBERED = 200  # changes that can be undone
 NAMED = 3
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A caption file, there or not. Pictures that differ only in their suffix share one.
-
-    `read` is its text when it was read; edits stand on that. `flaw` says why it cannot be edited.
-    """
-
-    file: str
-    path: Path
-    read: str | None
-    pictures: int = 1
-    flaw: Message | None = None
-
-    @property
-    def caption(self) -> str | None:
-        """The first line, which is what training reads; None where there is no file."""
-        return None if self.read is None else captions.lines(self.read)[0]
 
 
 class Session:
@@ -56,12 +38,15 @@ class Session:
         self.revision = 0
         self.follow(catalog)
 
-    def follow(self, catalog: Catalog) -> None:
-        """The folder was read anew. What is not edited is taken as it is now; edits stay on the text they were made on."""
+    def follow(self, catalog: Catalog, known: Collection[str] = ()) -> None:
+        """The folder was read anew. What is not edited is taken as it is now; edits stay on the text they were made on.
+
+        Of the `known` caption files the new text is one that this browser knows of: edits stand on that then.
+        """
         with self._lock:
             self.catalog = catalog
-            self._files = {picture.key: _file(picture.key) for picture in catalog.pictures}
-            before, self._sheets = self._sheets, _sheets(catalog)
+            self._files = {picture.key: file_of(picture.key) for picture in catalog.pictures}
+            before, self._sheets = self._sheets, sheets(catalog)
             for file in [file for file in self._now if file not in self._sheets]:
                 self._aside[file] = (before[file], self._now.pop(file))
             for file in [file for file in self._aside if file in self._sheets]:
@@ -70,7 +55,7 @@ class Session:
                 found = self._sheets[file]
                 if found.caption == text:
                     del self._now[file]
-                elif found.flaw is None and found.read != before[file].read:
+                elif file not in known and found.flaw is None and found.read != before[file].read:
                     self._sheets[file] = replace(found, read=before[file].read)
             self._recount()
 
@@ -163,10 +148,49 @@ class Session:
         with self._lock:
             return (self._done[-1].what if self._done else None), (self._undone[-1].what if self._undone else None)
 
-    def edits(self) -> list[tuple[Sheet, str | None]]:
-        """What a save has to write: each caption file with its new caption; None where there is to be no file."""
+    def save(self, overwrite: Collection[str] = (), take: Collection[str] = ()) -> Saved:
+        """Write what changed. Files that others changed since are left and named, but for those to `overwrite`.
+
+        Of those to `take` the edit is given up for what stands on the disk; undo brings it back.
+        """
         with self._lock:
-            return [(self._sheets[file], text) for file, text in self._now.items()]
+            given_up = {file: journal.read(self._sheets[file].path) for file in take if file in self._now}
+            self._stand(given_up, say("Captions taken from the disk"))
+            edits = [(self._sheets[file], text) for file, text in self._now.items()]
+            saved = saving.save(self.catalog.root, self.state, edits, overwrite)
+            self._read(saved.texts)
+            return saved
+
+    def restore(self, backup: str) -> Saved:
+        """Put the texts of a backup back on the disk; undo brings back the captions as they were here."""
+        with self._lock:
+            saved = saving.restore(self.catalog.root, self.state, backup)
+            self._stand(saved.texts, say("Backup {id} restored", id=backup))
+            return saved
+
+    def settle(self, backup: str, forward: bool) -> tuple[Message, ...]:
+        """Finish a save that was cut off, or take it back; returns what failed."""
+        with self._lock:
+            written, failed = journal.settle(self.catalog.root, self.state, backup, forward)
+            self._read({file: journal.read(self.catalog.root / file) for file in written})
+            return tuple(failed)
+
+    def _stand(self, texts: Mapping[str, str | None], what: Message) -> None:
+        """These are the files' texts now, and the captions too, whatever was edited; that can be undone."""
+        before = {file: self._text(file) for file in map(file_of, texts) if file in self._sheets}
+        self._read(texts)
+        for file in before:
+            self._put(file, self._sheets[file].caption)
+        edits = tuple(Edit(file, text, self._text(file)) for file, text in before.items() if text != self._text(file))
+        if edits:
+            self._done = [*self._done[-(REMEMBERED - 1) :], Change(what, edits, len(before))]
+            self._undone = []
+            self.revision += 1
+
+    def _read(self, texts: Mapping[str, str | None]) -> None:
+        """The disk holds these whole texts now; what was edited otherwise stays an edit."""
+        if texts:
+            self.follow(saving.with_texts(self.catalog, texts), frozenset(map(file_of, texts)))
 
     def _did(self, change: Change) -> None:
         if change.edits:
@@ -214,23 +238,6 @@ class Session:
                 del self._counts[tag]
 
 
-def _file(key: str) -> str:
-    """The caption file of a picture, from the root. Windows takes names that differ in case for the same."""
-    name = str(PurePosixPath(key).with_suffix(".txt"))
-    return name.casefold() if os.name == "nt" else name
-
-
-def _sheets(catalog: Catalog) -> dict[str, Sheet]:
-    found: dict[str, Sheet] = {}
-    for picture in catalog.pictures:
-        file = _file(picture.key)
-        if file in found:
-            found[file] = replace(found[file], pictures=found[file].pictures + 1)
-        else:
-            found[file] = Sheet(file, picture.text_path, picture.text, 1, picture.text_flaw)
-    return found
-
-
 def _checked(text: str) -> str:
     """A caption that fits into the first line of a UTF-8 file."""
     line = " ".join(text.splitlines()) if len(text.splitlines()) > 1 else text
@@ -243,8 +250,8 @@ def _checked(text: str) -> str:
     return line.strip()
 
 
-def _left_out(files: Sequence[str], sheets: Mapping[str, Sheet]) -> tuple[Message, ...]:
-    flawed = [sheet for file in files if (sheet := sheets[file]).flaw is not None]
+def _left_out(files: Sequence[str], known: Mapping[str, Sheet]) -> tuple[Message, ...]:
+    flawed = [sheet for file in files if (sheet := known[file]).flaw is not None]
     if not flawed:
         return ()
     names = [sheet.file for sheet in flawed[:NAMED]]

@@ -1,0 +1,248 @@
+"""Caption files written as one: what was there is copied first, and a journal says what is meant until all is done.
+
+A backup is a folder of ours, named by date and time: the old texts under `old/`, a manifest, and, while the writing goes on,
+`journal.json` with every text before and after. Killed at any moment, each caption file holds its old or its new text, and
+the journal that was left behind says which were meant.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from lib_lora.core.errors import BusyError, DataError, NotFound
+from lib_lora.core.files import is_within, write_bytes, write_text
+from lib_lora.core.messages import Message, say
+
+BACKUPS = "backups"
+JOURNAL = "journal.json"
+MANIFEST = "manifest.json"
+OLD = "old"
+
+
+@dataclass(frozen=True)
+class Write:
+    """One caption file as it was and as it shall be. `file` is its path from the root; None: no file."""
+
+    file: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A save that can be taken back. `created` are seconds since 1970; `files` the captions it wrote."""
+
+    id: str
+    created: float
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A save that was cut off: how many captions have their new text, how many the old one, which have neither."""
+
+    id: str
+    created: float
+    new: int
+    old: int
+    other: tuple[str, ...]
+
+
+def read(path: Path) -> str | None:
+    """The whole text of a file with its line ends, its mark and even its broken bytes; None where there is none."""
+    try:
+        return path.read_bytes().decode("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return None
+
+
+def write(path: Path, text: str | None) -> None:
+    """Put a text in place, whole or not at all; None takes the file away."""
+    if text is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+@contextmanager
+def held(state: Path) -> Iterator[None]:
+    """Nobody else saves here meanwhile, in this program or another. A program that is killed lets go."""
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "save.lock").open("a+b") as file:
+        if not _lock(file):
+            raise BusyError(say("These captions are being saved already: wait a moment and try again."))
+        yield
+
+
+def perform(root: Path, state: Path, writes: Sequence[Write]) -> tuple[str, list[str], list[Message]]:
+    """Copy the old texts, then write the new ones. Returns the backup's id, the files written, and what failed.
+
+    To be called while `held`.
+    """
+    try:
+        folder = _begun(state)
+        _keep_old(folder, root, writes)
+    except OSError as error:
+        raise DataError(say("Nothing was saved, because the backup cannot be written: {why}", why=error.strerror or str(error))) from error
+    written, failed = _written(root, writes)
+    (folder / JOURNAL).unlink()
+    return folder.name, written, failed
+
+
+def _keep_old(folder: Path, root: Path, writes: Sequence[Write]) -> None:
+    for one in writes:
+        if one.before is not None:
+            place = folder / OLD / one.file
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(one.before.encode("utf-8", "surrogateescape"))
+    entries = [{"file": one.file, "before": one.before, "after": one.after} for one in writes]
+    described = {"root": str(root), "created": time.time(), "files": [{"file": one.file, "old": one.before is not None} for one in writes]}
+    write_text(folder / MANIFEST, json.dumps(described, indent=1))
+    # The journal is what counts from here on; it is on the disk before the first caption changes.
+    write_text(folder / JOURNAL, json.dumps({**described, "files": entries}))
+
+
+def backups(state: Path) -> list[Backup]:
+    """All of them, the newest first."""
+    found = []
+    for file in (state / BACKUPS).glob(f"*/{MANIFEST}"):
+        try:
+            raw = json.loads(file.read_text(encoding="utf-8"))
+            found.append(Backup(file.parent.name, float(raw["created"]), tuple(one["file"] for one in raw["files"])))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # a manifest somebody has changed: its folder stays for them to look into
+    return sorted(found, key=lambda one: (one.created, one.id), reverse=True)
+
+
+def old_texts(root: Path, state: Path, id: str) -> dict[str, str | None]:
+    """The texts that a backup keeps, by file; None where there was none."""
+    if id not in {one.id for one in backups(state)}:
+        raise NotFound(say("There is no backup {id}.", id=id))
+    folder = state / BACKUPS / id
+    raw = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    found: dict[str, str | None] = {}
+    for one in raw["files"]:
+        _inside(root, one["file"])
+        found[one["file"]] = read(folder / OLD / one["file"]) if one["old"] else None
+        if one["old"] and found[one["file"]] is None:
+            raise DataError(say("The backup {id} is not whole: {file} is missing in it.", id=id, file=one["file"]))
+    return found
+
+
+def interrupted(root: Path, state: Path) -> Interrupted | None:
+    """The oldest save that was cut off and has not been finished or taken back; None also while one goes on."""
+    left = sorted((state / BACKUPS).glob(f"*/{JOURNAL}"))
+    if not left:
+        return None
+    try:
+        with held(state):
+            for journal in left:
+                found = _left(root, journal) if journal.is_file() else None
+                if found is not None:
+                    return found
+    except BusyError:
+        return None
+    return None
+
+
+def settle(root: Path, state: Path, id: str, forward: bool) -> tuple[list[str], list[Message]]:
+    """Finish a save that was cut off, or take it back. Captions with neither of its texts stay as they are."""
+    journal = state / BACKUPS / id / JOURNAL
+    with held(state):
+        if id not in {path.parent.name for path in (state / BACKUPS).glob(f"*/{JOURNAL}")}:
+            raise NotFound(say("There is no save {id} that was cut off.", id=id))
+        todo = []
+        for one in _entries(journal):
+            old, new = (one.before, one.after) if forward else (one.after, one.before)
+            if read(_inside(root, one.file)) == old:
+                todo.append(Write(one.file, old, new))
+        written, failed = _written(root, todo)
+        if not failed:
+            _tidy(root, journal)
+        return written, failed
+
+
+def _left(root: Path, journal: Path) -> Interrupted | None:
+    entries = _entries(journal)
+    now = [read(_inside(root, one.file)) for one in entries]
+    new = sum(text == one.after for one, text in zip(entries, now, strict=True))
+    if new == len(entries):
+        _tidy(root, journal)  # only the last step was missing
+        return None
+    old = sum(text == one.before != one.after for one, text in zip(entries, now, strict=True))
+    other = tuple(one.file for one, text in zip(entries, now, strict=True) if text not in (one.before, one.after))
+    return Interrupted(journal.parent.name, journal.stat().st_mtime, new, old, other)
+
+
+def _tidy(root: Path, journal: Path) -> None:
+    """Take away the journal, and the unfinished file that a killed save may have left in a folder of captions."""
+    for folder in {(root / one.file).parent for one in _entries(journal)}:
+        for left in folder.glob(".lora-studio-*.tmp"):
+            left.unlink(missing_ok=True)
+    journal.unlink()
+
+
+def _entries(journal: Path) -> list[Write]:
+    raw = json.loads(journal.read_text(encoding="utf-8"))
+    return [Write(one["file"], one["before"], one["after"]) for one in raw["files"]]
+
+
+def _written(root: Path, writes: Sequence[Write]) -> tuple[list[str], list[Message]]:
+    written: list[str] = []
+    failed: list[Message] = []
+    for one in writes:
+        try:
+            write(_inside(root, one.file), one.after)
+            written.append(one.file)
+        except OSError as error:
+            failed.append(say("{file}: this caption cannot be written ({why})", file=one.file, why=error.strerror or str(error)))
+    return written, failed
+
+
+def _inside(root: Path, file: str) -> Path:
+    path = root / file
+    if not is_within(path.parent, [root]):
+        raise DataError(say("{file}: this lies outside of {folder}", file=file, folder=str(root)))
+    return path
+
+
+def _begun(state: Path) -> Path:
+    """A new folder, named so that a person finds it and none is ever used twice."""
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    (state / BACKUPS).mkdir(parents=True, exist_ok=True)
+    n = 1
+    while True:
+        folder = state / BACKUPS / (stamp if n == 1 else f"{stamp}_{n}")
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            n += 1
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Take the file for ourselves as long as it is open; False where somebody has it."""
+    try:
+        import fcntl
+    except ImportError:
+        import msvcrt
+
+        try:
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except OSError:
+            return False
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system that knows no locks: two programs on one folder there are on their own
+    return True
