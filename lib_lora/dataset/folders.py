@@ -26,10 +26,10 @@ class Folder:
 
 def find(root: Path, repeats: int, report: Report) -> list[Folder]:
     """The root where it has pictures itself, and the N_concept folders directly in it."""
-    own = _params(root.name)
+    own = params(root.name)
     direct = any(_is_picture(path) for path in _entries(root))
     wanted = [(root, repeats, own[1] if own else "")] if direct else []
-    numbered = [(path, *params) for path in _entries(root) if path.is_dir() and (params := _usable(path, report))]
+    numbered = [(path, *found) for path in _entries(root) if path.is_dir() and (found := _usable(path, report))]
     if direct and own and own[0] != repeats:
         message = say(
             "The pictures lie directly in {folder}: each is repeated {repeats} times (data.repeats), not {n}. Choose the folder above it to use its number.",
@@ -50,7 +50,7 @@ def find(root: Path, repeats: int, report: Report) -> list[Folder]:
     return [_read(path, n, concept, report) for path, n, concept in [*wanted, *numbered]]
 
 
-def _params(name: str) -> tuple[int, str] | None:
+def params(name: str) -> tuple[int, str] | None:
     """N_concept → (N, concept) as sd-scripts splits it, or None where the name does not begin with a number."""
     first, _, concept = name.partition("_")
     try:
@@ -60,9 +60,9 @@ def _params(name: str) -> tuple[int, str] | None:
 
 
 def _usable(folder: Path, report: Report) -> tuple[int, str] | None:
-    params = _params(folder.name)
-    if params and params[0] >= 1:
-        return params
+    found = params(folder.name)
+    if found and found[0] >= 1:
+        return found
     if any(_is_picture(path) for path in _entries(folder)):
         message = say(
             "{folder}: left out, because its name does not begin with a number of repeats of 1 or more; rename it to N_concept, such as 10_{folder}",

@@ -77,6 +77,13 @@ def open_picture(path: Path) -> Image.Image:
         raise DataError(unreadable(str(path), flaw.message)) from flaw
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """A decoded picture as it is seen: turned as its EXIF says, transparency on white, RGB."""
+    turn = TURNS.get(_orientation(image))
+    flat = _flat(image)
+    return flat.transpose(turn) if turn is not None else flat
+
+
 def unreadable(name: str, reason: Message) -> Message:
     """The sentence about a picture that cannot be used."""
     return say("{file}: this picture cannot be read: {reason}. Replace or remove it.", file=name, reason=reason)
@@ -141,9 +148,7 @@ def _open_upright(content: bytes) -> Image.Image:
     image = _open(content)
     try:
         image.load()
-        turn = TURNS.get(_orientation(image))
-        flat = _flat(image)
-        return flat.transpose(turn) if turn is not None else flat
+        return upright(image)
     except DAMAGE as error:
         raise _damaged(error) from error
 

@@ -14,7 +14,8 @@ class Picture:
 
     `size` is (width, height) as seen (EXIF applied), (0, 0) where `flaw` says why it cannot be read. `text` is the whole
     text of its caption file, None where there is none; `text_flaw` says why a file that is there cannot be used. `mark` is
-    (bytes, mtime_ns) of the picture file: while it stays, what was learnt from its pixels holds.
+    (bytes, mtime_ns) of the picture file: while it stays, what was learnt from its pixels holds. `notes` say what is done to
+    it that a user should know (one frame of many, colours of print); `shares` is another picture with the same caption file.
     """
 
     key: str
@@ -26,6 +27,8 @@ class Picture:
     flaw: Message | None = None
     text_flaw: Message | None = None
     animated: bool = False
+    notes: tuple[Message, ...] = ()
+    shares: str = ""
 
     @property
     def text_path(self) -> Path:
