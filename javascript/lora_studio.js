@@ -5,18 +5,15 @@
     if (window.loraStudio) return;
 
     const BASE = "lora-studio/v1/";
-    const FORM = "lora_studio_form", DISMISSED = "lora_studio_dismissed", EXAMPLE = "lora_studio_example";
-    const FIRST_RETRY = 5000, LAST_RETRY = 60000, TYPING = 350, INSIST = 1500;
+    const FORM = "lora_studio_form", DISMISSED = "lora_studio_dismissed";
+    const FIRST_RETRY = 5000, LAST_RETRY = 60000, TYPING = 350, DRAWN = 100;
     const run = {status: null, curve: [], boot: null, failures: 0, timer: 0};
-    const form = {config: null, timer: 0, asked: 0, plan: null, changed: false, guessed: null, trouble: ""};
+    const form = {config: null, timer: 0, asked: 0, planning: 0, plan: null, changed: false, guessed: null, filling: "", after: "", trouble: ""};
     const view = () => window.loraStudioView, host = () => window.loraStudioWebui, controls = () => window.loraStudioControls;
+    const calls = () => window.loraStudioCalls, fields = () => window.loraStudioFields;
+    const keep = (key, value) => fields().keep(key, value), kept = (key) => fields().kept(key);
     const t = (text, values) => view().t(text, values);
     const byId = (id) => document.getElementById(id);
-
-    // ---- what this browser remembers
-
-    const keep = (key, value) => { try { localStorage.setItem(key, value); } catch (error) { /* private window: nothing is kept */ } };
-    const kept = (key) => { try { return localStorage.getItem(key); } catch (error) { return null; } };
 
     // ---- the server
 
@@ -33,47 +30,54 @@
 
     const address = (url) => (url.startsWith(BASE) || url.includes("://") ? url : BASE + url);
 
-    // ---- gradio's fields
-
-    function field(id) {
-        return document.querySelector(`#${id} textarea, #${id} input`);
-    }
-
-    function set(id, value) {
-        const node = field(id);
-        if (!node || node.value === value) return;
-        node.value = value;
-        node.dispatchEvent(new Event("input", {bubbles: true}));
-    }
-
     const press = (id) => { const button = byId(id); if (button) button.click(); };
 
     // ---- the form: read by Python, planned by the server
-
-    // Until gradio has bound its handlers a press is lost, and nothing tells when it has: ask again until answered.
-    function insist() {
-        press("lora_studio_read");
-        setTimeout(() => { if (!form.bound) insist(); }, INSIST);
-    }
 
     function bound() {
         if (form.bound) return;
         form.bound = true;
         list();
         // On a first visit the goal is chosen anew: which resolution it begins with depends on the model that is loaded now.
-        press(form.restoring ? "lora_studio_restore" : "lora_studio_choose");
+        fill(form.held ? "restore" : "choose");
     }
 
-    function restored() {
-        form.restoring = false;
-        touched();
+    // Python fills the form. What is read meanwhile is half one thing and half another, so nobody reads it.
+    function fill(how) {
+        form.filling = how;
+        calls().press(how);
     }
 
-    function touched() {
-        if (form.restoring) return;
+    // What was kept brings its own goal along.
+    function choose() {
+        if (form.filling === "restore") return;
+        fields().record();
+        fill("choose");
+    }
+
+    function filled(how) {
+        if (!calls().answered(how) || how !== form.filling) return;
+        setTimeout(() => {
+            if (calls().busy(how)) return;  // asked again meanwhile: that answer is the one
+            fields().retype();
+            form.filling = "";
+            touched(0);
+            if (form.after) press(form.after);
+            form.after = "";
+        }, DRAWN);
+    }
+
+    function touched(wait) {
+        if (form.filling) return;
         clearTimeout(form.timer);
-        form.timer = setTimeout(() => press("lora_studio_read"), TYPING);
+        form.timer = setTimeout(() => {
+            form.timer = 0;
+            calls().press("read");
+        }, wait === undefined ? TYPING : wait);
     }
+
+    // Whether everything that was entered so far has been read and answered.
+    const settled = () => Boolean(form.bound && !form.filling && !form.timer && !form.planning && !calls().busy() && (run.status || run.failures));
 
     // What a plan says depends on the host, too: on the model that is loaded, on its options. Nothing to plan while it trains.
     function replan() {
@@ -81,27 +85,17 @@
     }
 
     function looked() {
-        const before = form.seen;
+        const before = form.seen, panel = byId("lora_studio_panel");
         form.seen = visible();
+        if (panel) panel.dataset.seen = form.seen;
         if (form.seen && before === false) replan();
     }
 
-    // ---- the example set: its name and trigger are its own, and leave with its folder
-
-    function exampled() {
-        form.exampled = true;
+    // A goal that is still being filled in would lie over the example: once more, then.
+    function exampled(text) {
+        fields().example(text);
+        if (form.filling) form.after = "lora_studio_example";
         touched();
-    }
-
-    function noExample(config) {
-        const mine = {folder: config.data.folder, name: config.save.name, trigger: config.caption.trigger};
-        if (form.exampled) keep(EXAMPLE, JSON.stringify(mine));
-        form.exampled = false;
-        const example = JSON.parse(kept(EXAMPLE) || "null");
-        if (!example || !mine.folder || mine.folder === example.folder) return;
-        keep(EXAMPLE, "null");
-        if (mine.name && mine.name === example.name) set("lora_studio_train_save_name", config.save.name = "");
-        if (mine.trigger && mine.trigger === example.trigger) set("lora_studio_train_caption_trigger", config.caption.trigger = "");
     }
 
     function titles(told) {
@@ -120,9 +114,9 @@
 
     function readJob(text) {
         if (!text) return null;
-        if (form.restoring) return null;
+        if (form.filling) return null;
         const found = JSON.parse(text);
-        noExample(found.config);
+        fields().noExample(found.config);
         const form_text = JSON.stringify({config: found.config, goal: found.goal});
         form.changed = kept(FORM) !== null && kept(FORM) !== form_text;
         keep(FORM, form_text);
@@ -139,11 +133,16 @@
         if (!folder || form.guessed === folder || !plan.images) return;
         form.guessed = folder;
         if (form.config.caption.trigger || form.config.save.name) return;
-        set("lora_studio_train_caption_trigger", plan.name);
+        fields().trigger(plan.name);
+    }
+
+    function told(text) {
+        const latest = calls().answered("read");
+        bound();
+        if (latest) plan(text);
     }
 
     async function plan(text, probe) {
-        bound();
         if (!readJob(text)) return;
         trouble("");
         if (form.changed && run.status && !run.status.running) form.next = true;
@@ -152,6 +151,7 @@
             form.plan = null;
             return show();
         }
+        form.planning += 1;
         try {
             const found = await ask("plan", {config: form.config, ...(probe ? {probe: true} : {})});
             if (asked !== form.asked) return;
@@ -160,6 +160,8 @@
         } catch (error) {
             if (asked !== form.asked) return;
             form.plan = {images: 0, steps: 0, epochs: 0, sentences: [], warnings: [], problems: [error.message]};
+        } finally {
+            form.planning -= 1;
         }
         show();
     }
@@ -185,6 +187,7 @@
     }
 
     async function start(text) {
+        if (form.filling) return form.after = "lora_studio_start";
         if (!readJob(text)) return controls().started(byId("lora_studio_start"));
         try {
             await ask("start", {config: form.config});
@@ -199,7 +202,7 @@
 
     // "Replace" was asked for this training alone.
     function once() {
-        const box = field("lora_studio_train_save_replace");
+        const box = fields().field("lora_studio_train_save_replace");
         if (!box || !box.checked) return;
         form.config.save.replace = false;
         keep(FORM, JSON.stringify({...JSON.parse(kept(FORM)), config: form.config}));
@@ -346,14 +349,6 @@
 
     // ---- life
 
-    function keys(event) {
-        if (event.isComposing || event.keyCode === 229) return;
-        const submits = event.key === "Enter" && (event.ctrlKey || event.metaKey || event.altKey);
-        if (submits) press("lora_studio_start");
-        // The WebUI's own shortcuts look for a Generate button, which this tab has not.
-        if (submits || event.key === "Escape") event.stopPropagation();
-    }
-
     function wire(id, act) {
         const button = byId(id);
         if (button) button.addEventListener("click", () => act(button));
@@ -361,27 +356,28 @@
 
     function ready() {
         const panel = byId("lora_studio_panel");
-        if (!panel || panel.dataset.ready || !byId("lora_studio_read") || !view() || !host() || !controls() || !window.loraStudioChart) return;
+        if (!panel || panel.dataset.ready || !byId("lora_studio_read") || ![view(), host(), controls(), calls(), fields(), window.loraStudioChart].every(Boolean)) return;
         panel.dataset.ready = "1";
         skeleton(panel);
-        byId("lora_studio_train").addEventListener("keydown", keys);
-        byId("lora_studio_goal").addEventListener("change", () => setTimeout(() => press("lora_studio_choose"), 60));
+        byId("lora_studio_train").addEventListener("keydown", controls().keys);
+        fields().watch(byId("lora_studio_form"), touched);
+        byId("lora_studio_goal").addEventListener("change", () => setTimeout(choose, 60));
         wire("lora_studio_start", (button) => { trouble(""); controls().starting(button); });
         wire("lora_studio_stop", () => end("stop"));
         wire("lora_studio_cancel", (button) => controls().cancel(button, () => end("cancel")));
         const held = kept(FORM);
         if (held) {
             try { form.guessed = JSON.parse(held).config.data.folder; } catch (error) { /* kept by another version */ }
-            form.restoring = true;
+            form.held = true;
         }
-        form.seen = visible();
+        looked();
         host().hear(replan, looked);
-        insist();
+        calls().press("read");
         show();
         poll();
     }
 
-    window.loraStudio = {touched, exampled, restored, plan, start, kept: () => kept(FORM) || "", ask, address, set, field, byId, reveal, job: () => form.config, language: () => view().language(), tryIt: null};
+    window.loraStudio = {touched: () => touched(), exampled, filled, told, taken: (name) => calls().taken(name), start, settled, kept: () => kept(FORM) || "", ask, address, byId, reveal, job: () => form.config, language: () => view().language(), tryIt: null};
     function returned() {
         if (document.hidden || !byId("lora_studio_panel")) return;
         poll();

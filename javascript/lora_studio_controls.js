@@ -59,5 +59,14 @@
         }
     }
 
-    window.loraStudioControls = {starting, started, cancel, banner, reveal};
+    // Ctrl+Enter starts. An input method that is composing keeps its keys.
+    function keys(event) {
+        if (event.isComposing || event.keyCode === 229) return;
+        const submits = event.key === "Enter" && (event.ctrlKey || event.metaKey || event.altKey);
+        if (submits) byId("lora_studio_start").click();
+        // The WebUI's own shortcuts look for a Generate button, which this tab has not.
+        if (submits || event.key === "Escape") event.stopPropagation();
+    }
+
+    window.loraStudioControls = {keys, starting, started, cancel, banner, reveal};
 })();

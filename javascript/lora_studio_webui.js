@@ -7,7 +7,7 @@
 
     // The WebUI's own page for pictures, with the LoRA added to what stands in its prompt.
     function tryIt(prompt) {
-        const {field, set} = window.loraStudio, before = field("txt2img_prompt") ? field("txt2img_prompt").value.trim() : "";
+        const {field, set} = window.loraStudioFields, before = field("txt2img_prompt") ? field("txt2img_prompt").value.trim() : "";
         if (!before.includes(prompt)) set("txt2img_prompt", before ? `${before}, ${prompt}` : prompt);
         window.switch_to_txt2img();
     }

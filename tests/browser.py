@@ -52,10 +52,12 @@ def browser() -> Iterator[Any]:
 
 
 @contextmanager
-def visit(running: Any, address: str, query: str = "", size: tuple[int, int] = (1280, 900), context: Any = None, refused: str = "no") -> Iterator[Any]:
+def visit(
+    running: Any, address: str, query: str = "", size: tuple[int, int] = (1280, 900), context: Any = None, refused: str = "no", ready: bool = True
+) -> Iterator[Any]:
     """The page at `address`, ready to be used; fails at the end if it complained, but for answers of the status `refused`.
 
-    `context` keeps what a browser remembers.
+    `context` keeps what a browser remembers. Without `ready` the page is given before it has read its form.
     """
     own = context or running.new_context(viewport={"width": size[0], "height": size[1]}, locale="en-US")
     own.route("**/*", lambda route: route.continue_() if route.request.url.startswith((address, "data:", "blob:")) else route.abort())
@@ -66,8 +68,8 @@ def visit(running: Any, address: str, query: str = "", size: tuple[int, int] = (
     try:
         page.goto(f"{address}{query}", wait_until="domcontentloaded")
         page.wait_for_selector("#lora_studio_panel[data-ready]", state="visible")
-        # The form was read once: titles are there, so typing from now on is not overtaken by what was kept.
-        page.wait_for_selector("#lora_studio_fold_network .lora_studio_holds", state="attached")
+        if ready:
+            settled(page)
         yield page
     finally:
         page.close()
@@ -97,6 +99,11 @@ def fill(page: Any, fold: str, name: str, value: str) -> None:
 def holds(page: Any, name: str, value: str) -> None:
     """Wait until a field holds that value: what a browser kept comes back a moment after the page."""
     page.wait_for_function("([name, value]) => document.querySelector(name)?.value === value", arg=[field(name), value])
+
+
+def settled(page: Any) -> None:
+    """Wait until the page knows all that was entered into it, and has the server's answer to it."""
+    page.wait_for_function("window.loraStudio?.settled() === true")
 
 
 def phase(page: Any, *wanted: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import browser, field, fill, holds, more_points, overflow, phase, points, visit
+from browser import browser, field, fill, holds, more_points, overflow, phase, points, settled, visit
 from page_standin import Counting, PaintingHost, served, standin_page
 from standin import FACTS, pictures
 
@@ -18,6 +19,7 @@ from lib_lora import app as composition
 from lib_lora.core.errors import DataError
 from lib_lora.core.messages import say, words
 from lib_lora.jobs import Jobs
+from lib_lora.ui.train import TrainPage
 
 pytestmark = pytest.mark.browser
 ZH = words("zh_CN")
@@ -102,7 +104,7 @@ def test_cancel_asks_once_more_and_saves_nothing(chrome: Any, slow_page: tuple[s
         phase(page, "training")
         page.click("#lora_studio_cancel")
         assert jobs.status().asked is None
-        page.click("#lora_studio_cancel")
+        page.evaluate("document.querySelector('#lora_studio_cancel').click()")  # at once: the question is withdrawn after a while
         phase(page, "cancelled")
     assert not (folder / "loras" / "nothing.safetensors").exists()
 
@@ -205,7 +207,7 @@ def test_the_plan_follows_the_model(chrome: Any, tmp_path: Path) -> None:
         page.click("#lora_studio_tabs button:has-text('Generate') >> nth=0")
         page.wait_for_selector("#lora_studio_panel", state="hidden")
         jobs.host.model = replace(FACTS, name="third")
-        page.wait_for_timeout(200)
+        page.wait_for_selector('#lora_studio_panel[data-seen="false"]', state="attached")
         page.click("#lora_studio_tabs button:has-text('Train') >> nth=0")
         page.wait_for_selector(".lora_studio_sentences:has-text('third')")
     context.close()
@@ -253,6 +255,7 @@ def test_the_example_leaves_with_its_folder(chrome: Any, tmp_path: Path) -> None
             with visit(chrome, address) as page:
                 page.click("#lora_studio_example")
                 page.wait_for_selector('.lora_studio_plan[data-state="ready"]')
+                settled(page)
                 name = page.input_value(field("save.name"))
                 assert name
                 if own:
@@ -260,10 +263,49 @@ def test_the_example_leaves_with_its_folder(chrome: Any, tmp_path: Path) -> None
                     page.wait_for_function("JSON.parse(localStorage.getItem('lora_studio_form')).config.save.name === 'mine'")
                 page.reload(wait_until="domcontentloaded")  # what the page knew of the example comes back with the form
                 holds(page, "save.name", own or name)
-                page.wait_for_selector('.lora_studio_plan[data-state="ready"]')
                 page.fill(field("data.folder"), str(tmp_path / "6_kazari"))
                 holds(page, "caption.trigger", "" if own else "kazari")  # guessed only where no name is
                 holds(page, "save.name", own)
+
+
+@pytest.fixture(params=[0.3, 1.0])
+def slow_python(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every answer about the form takes so many seconds: longer than the page waits after a key, and than its first retry."""
+    for name in ("read", "restore", "choose_goal"):
+        inner = getattr(TrainPage, name)
+        monkeypatch.setattr(TrainPage, name, lambda *given, inner=inner: time.sleep(request.param) or inner(*given))
+
+
+def test_the_example_leaves_a_slow_page_too(chrome: Any, tmp_path: Path, slow_python: None) -> None:
+    test_the_example_leaves_with_its_folder(chrome, tmp_path)
+
+
+def test_nothing_typed_is_lost_on_a_slow_page(chrome: Any, tmp_path: Path, slow_python: None) -> None:
+    """Neither by what Python fills in meanwhile, nor because an answer was under way."""
+    pictures(tmp_path / "6_kazari", 2)
+    folder, kept = str(tmp_path / "6_kazari"), "JSON.parse(localStorage.getItem('lora_studio_form')).config"
+    with standin_page(tmp_path, Counting()) as (address, _), visit(chrome, address, ready=False) as page:
+        page.fill(field("data.folder"), folder)  # the first goal is still to be filled in
+        page.click("#lora_studio_fold_learning > .label-wrap")
+        page.fill(field("learning.epochs"), "3")
+        settled(page)
+        assert page.evaluate(f"[{kept}.data.folder, {kept}.learning.epochs, {kept}.caption.trigger]") == [folder, 3, "kazari"]
+        for name in ("a", "ab", "abc"):
+            page.fill(field("save.name"), name)
+            page.wait_for_timeout(450)  # a person who types, thinks, types
+        settled(page)
+        assert page.evaluate(f"{kept}.save.name") == "abc"
+        page.reload(wait_until="domcontentloaded")
+        page.fill(field("save.name"), "after")  # before what was kept is back
+        settled(page)
+        holds(page, "learning.epochs", "3")
+        assert page.evaluate(f"[{kept}.data.folder, {kept}.save.name]") == [folder, "after"]
+        page.click("#lora_studio_goal label:has-text('Style')")
+        page.wait_for_timeout(150)
+        page.click("#lora_studio_goal label:has-text('Character')")
+        page.wait_for_timeout(150)
+        settled(page)
+        assert page.evaluate(f"[{kept}.noise.offset, JSON.parse(localStorage.getItem('lora_studio_form')).goal]") == [0, "Character"]
 
 
 def test_goals_fill_the_form(chrome: Any, slow_page: tuple[str, Jobs, Path]) -> None:

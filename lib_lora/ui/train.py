@@ -21,11 +21,13 @@ from lib_lora.ui.text import tr
 
 Example = Callable[[], Mapping[str, Any]]
 FIRST_FIELDS = ("data.folder", "save.name", "caption.trigger")
-# gradio 4 hands the outputs over too, after the inputs: only the inputs go on, with the page's language put first.
-READ = "(...all) => [window.loraStudio ? window.loraStudio.language() : 'en', ...all.slice(1, %d)]"
-KEPT = "() => [window.loraStudio ? window.loraStudio.kept() : '']"
+# gradio 4 hands the outputs over too, after the inputs: only the inputs go on. What a handler reads it reads at this moment.
+READ = "(...all) => { window.loraStudio?.taken('%s'); return [window.loraStudio ? window.loraStudio.language() : 'en', ...all.slice(1, %d)]; }"
+CHOOSE = "(...all) => { window.loraStudio?.taken('choose'); return all.slice(0, 1); }"
+KEPT = "() => { window.loraStudio?.taken('restore'); return [window.loraStudio ? window.loraStudio.kept() : '']; }"
 TOUCHED = "() => { window.loraStudio?.touched(); return []; }"
-EXAMPLE = "() => { window.loraStudio?.exampled(); return []; }"
+FILLED = "() => { window.loraStudio?.filled('%s'); return []; }"
+EXAMPLE = "(shown) => { window.loraStudio?.exampled(shown); return []; }"
 ONCE = "save.replace"  # asked for one training: a browser must not bring it back for the next
 
 
@@ -155,7 +157,9 @@ class TrainPage:
         self.kept = gr.Textbox("", visible=False, elem_id="lora_studio_kept", interactive=True)
         self.restore_button = gr.Button("restore", visible=False, elem_id="lora_studio_restore")
         self.job = gr.Textbox("", visible=False, elem_id="lora_studio_job", interactive=True)
-        for component in (self.lang, self.kept, self.job):
+        self.begun = gr.Textbox("", visible=False, elem_id="lora_studio_begun", interactive=True)
+        self.shown = gr.Textbox("", visible=False, elem_id="lora_studio_shown", interactive=True)
+        for component in (self.lang, self.kept, self.job, self.begun, self.shown):
             component.do_not_save_to_config = True
 
     def _events(self) -> None:
@@ -163,16 +167,19 @@ class TrainPage:
         quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_name": False}
         for component in fields:
             component.change(None, None, None, **js(TOUCHED))
-        told = self.read_button.click(self.read, inputs, [self.job], **quiet, **js(READ % len(inputs)))
-        told.then(None, [self.job], None, **js("(job) => { window.loraStudio?.plan(job); return []; }"))
-        begun = self.start.click(self.read, inputs, [self.job], **quiet, **js(READ % len(inputs)))
-        begun.then(None, [self.job], None, **js("(job) => { window.loraStudio?.start(job); return []; }"))
+        told = self.read_button.click(self.read, inputs, [self.job], **quiet, **js(READ % ("read", len(inputs))))
+        told.then(None, [self.job], None, **js("(job) => { window.loraStudio?.told(job); return []; }"))
+        # A box of its own: what is read at Start is not mixed up with what was read before it.
+        begun = self.start.click(self.read, inputs, [self.begun], **quiet, **js(READ % ("start", len(inputs))))
+        begun.then(None, [self.begun], None, **js("(job) => { window.loraStudio?.start(job); return []; }"))
         # Not the radio's own events: gradio 4 fires them for values set from here, too, and what was restored would be lost.
-        self.choose_button.click(self.choose_goal, [self.goal], fields, **quiet).then(None, None, None, **js(TOUCHED))
+        chosen = self.choose_button.click(self.choose_goal, [self.goal], fields, **quiet, **js(CHOOSE))
+        chosen.then(None, None, None, **js(FILLED % "choose"))
         kept = self.restore_button.click(self.restore, [self.kept], [self.goal, *fields], **quiet, **js(KEPT))
-        kept.then(None, None, None, **js("() => { window.loraStudio?.restored(); return []; }"))
+        kept.then(None, None, None, **js(FILLED % "restore"))
         if self.example is not None:
-            self.example_button.click(self.fill_example, None, fields, api_name=False).success(None, None, None, **js(EXAMPLE))
+            shown = self.example_button.click(self.fill_example, None, [self.shown, *fields], api_name=False)
+            shown.success(None, [self.shown], None, **js(EXAMPLE))
         for section in dict.fromkeys(section for section, _, _ in self.cards):
             cards = [(kind, card) for of, kind, card in self.cards if of == section]
             chooser = self.form.component(f"{section}.{KIND}")
@@ -204,8 +211,11 @@ class TrainPage:
         return [gr.update(value=goal) if known else gr.update(), *self.form.fill(flat)]
 
     def fill_example(self) -> list[Any]:
-        """The fields as the example set wants them."""
-        return self.form.fill(self.example() if self.example is not None else {})
+        """What is the example's own, as JSON, and the fields as the example set wants them."""
+        job = self.example() if self.example is not None else {}
+        flat = flatten(job)
+        own = {"folder": flat.get("data.folder", ""), "name": flat.get("save.name", ""), "trigger": flat.get("caption.trigger", "")}
+        return [json.dumps({key: str(value).strip() for key, value in own.items()}), *self.form.fill(job)]
 
     def preset(self, key: str) -> dict[str, Any]:
         """A goal's settings on the model that is loaded now, as far as its host can train them."""
