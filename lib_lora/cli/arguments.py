@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from lib_lora import __version__
-from lib_lora.cli import commands, training
+from lib_lora.cli import commands, doctor, training
 from lib_lora.cli.console import Console, Found
 from lib_lora.core.errors import ConfigError
 from lib_lora.core.messages import say
@@ -59,6 +59,7 @@ def _parser() -> Parser:
 
     _add_jobs(add)
     _add_files(add)
+    _add_dataset(add)
     adders.add_parser("bench", help="measure speed and memory (bench --help)", add_help=False).set_defaults(command=commands.bench, argv=[])
     return parser
 
@@ -97,3 +98,12 @@ def _add_files(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> N
         add(name, command, help).add_argument("file", type=Path, metavar="FILE", help="a .safetensors file")
     schema = add("schema", commands.schema, "list every setting of a job")
     schema.add_argument("--markdown", action="store_true", help="as the README's table")
+
+
+def _add_dataset(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
+    check = add("doctor", doctor.doctor, "list all that is wrong with a folder of pictures before a long run")
+    check.add_argument("folder", metavar="FOLDER", help="the folder that will be trained")
+    check.add_argument("--reg", default="", metavar="FOLDER", help="the regularisation set that goes with it")
+    check.add_argument("--trigger", default="", metavar="T", help="the trigger word: every caption should begin with it")
+    check.add_argument("--resolution", default="512,512", metavar="W,H", help="the resolution it will be trained at (512,512)")
+    check.add_argument("--batch", default="1", metavar="N", help="the batch size it will be trained with (1)")
