@@ -34,7 +34,7 @@ class Workbench:
         with self._lock:
             found = self._opened.pop(set_id(root), None)
             if found is None:
-                found = Opened(root, self.host.paths().state)
+                found = Opened(root, self.host.paths().state, self.host.paths().roots)
             else:
                 found.refresh()
             # The one asked for last stays longest.

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lib_lora.core.messages import say
+from lib_lora.workbench import flags as marks_of
+from lib_lora.workbench import kin as kinship
+from lib_lora.workbench.flags import Flag
+from lib_lora.workbench.kin import Kin
 from lib_lora.workbench.marks import Marks
+from lib_lora.workbench.trash import Moved, Trash
 
 if TYPE_CHECKING:
+    from lib_lora.editor.filters import Facts
     from lib_lora.editor.session import Session
     from lib_lora.pictures.analyst import Analyst
-    from lib_lora.pictures.picture import Catalog
+    from lib_lora.pictures.classes import Judged
+    from lib_lora.pictures.picture import Catalog, Picture
+    from lib_lora.pictures.places import Preview
 
 SESSIONS = 20
+CLASS, GROUP = "class", "group"  # sections of the marks
+RESOLUTION = 512
+UNKNOWN = "none"  # what filters call the class of a picture that has none
 
 
 def set_id(root: Path) -> str:
@@ -24,31 +38,61 @@ def set_id(root: Path) -> str:
 
 
 class Opened:
-    """One folder. `state` is a folder of ours for what is remembered about it. Snapshots are swapped, never changed."""
+    """One folder. `state` is a folder of ours for what is remembered about it. Snapshots are swapped, never changed.
 
-    def __init__(self, root: Path, state: Path) -> None:
-        from lib_lora.pictures import catalog
+    `resolution` is what the page shows crops for; others may ask for another one.
+    """
+
+    def __init__(self, root: Path, state: Path, roots: Sequence[Path] | None = None) -> None:
         from lib_lora.pictures.analyst import Analyst
 
         self.root = root
+        self.roots = roots
         self.id = set_id(root)
         self.state = state / "sets" / self.id
+        self.thumbs = state / "pictures" / "thumbs"
+        self.trash = Trash(state / "trash" / "pictures" / self.id, root)
         self.marks = Marks(self.state / "marks.json")
-        self.catalog: Catalog = catalog.read(root)
+        self.resolution = RESOLUTION
         self.analyst: Analyst = Analyst(state / "pictures")
+        self.catalog: Catalog
+        self.pictures: Mapping[str, Picture] = {}
+        self._places: dict[tuple[tuple[int, int], int], Preview | None] = {}
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
+        self._kin: tuple[object, Kin] = (None, Kin())
+        self._kin_lock = threading.Lock()
+        self._reads = self._decisions = 0
+        self._lint: dict[str, tuple[Picture, list[Flag]]] = {}
+        self.refresh()
 
     def refresh(self) -> Catalog:
         """Read the folder anew; edits that are not saved stay in their sessions."""
         from lib_lora.pictures import catalog
 
-        found = catalog.read(self.root)
+        return self.take(catalog.read(self.root, self.roots))
+
+    def take(self, catalog: Catalog) -> Catalog:
+        """Go on with another catalogue of this folder."""
         with self._lock:
-            self.catalog = found
+            self.catalog = catalog
+            self.pictures = catalog.by_key()
+            self._reads += 1
             for session in self._sessions.values():
-                session.follow(found)
-        return found
+                session.follow(catalog)
+        self.analyst.start(catalog)
+        return catalog
+
+    @property
+    def version(self) -> str:
+        """Another one whenever a page should ask for its rows again."""
+        return f"{self._reads}-{self._decisions}-{self.analyst.progress()[0]}-{int(self._kin[0] == self._moment())}"
+
+    @property
+    def settled(self) -> bool:
+        """Whether the pixels were looked at and it is known what belongs together."""
+        done, total = self.analyst.progress()
+        return done >= total and self._kin[0] == self._moment()
 
     def session(self, client: str) -> Session:
         """What one browser edits; another browser has another."""
@@ -66,4 +110,105 @@ class Opened:
         """What a tagger said of a picture (tag → probability), from the cache; empty where none was asked."""
         from lib_lora.tagging import cache
 
-        return cache.scores(self.state, self.catalog.by_key().get(key))
+        return cache.scores(self.state, self.pictures.get(key))
+
+    def throw_away(self, keys: Sequence[str]) -> Moved:
+        """Pictures into our trash, with their captions."""
+        gone = set(keys)
+        moved = self.trash.take([self.pictures[key] for key in keys], [one for key, one in self.pictures.items() if key not in gone])
+        gone = set(moved.keys)
+        left = tuple(one for one in self.catalog.pictures if one.key not in gone)
+        counts = Counter(one.folder for one in left)
+        shelves = tuple(replace(shelf, count=counts[shelf.key]) for shelf in self.catalog.shelves if counts[shelf.key])
+        self.take(replace(self.catalog, pictures=left, shelves=shelves))
+        return moved
+
+    def decide(self, section: str, decisions: Mapping[str, str | None]) -> Mapping[str, str | None]:
+        """Keep what a user decided; None takes a decision back. Returns what stood there, for the undo."""
+        before = self.marks.change(section, decisions)
+        self._decisions += 1
+        return before
+
+    def kind(self, key: str) -> Judged:
+        """The class of a picture: as it was decided, else from its tags or what a tagger said of it."""
+        from lib_lora.dataset import captions
+        from lib_lora.pictures.classes import Judged, judge
+
+        by_hand = self.marks.section(CLASS).get(key)
+        if by_hand is not None:
+            return Judged(by_hand, 1.0, say("You chose this class."))
+        picture = self.pictures.get(key)
+        return judge(self.scores(key) or captions.tags(picture.caption if picture else ""), None)
+
+    def kin(self, wait: bool = True) -> Kin:
+        """What belongs together, among the pictures that were looked at so far. Without `wait`: as far as it is known."""
+        moment = self._moment()
+        if self._kin[0] == moment:
+            return self._kin[1]
+        if not wait:
+            done, total = self.analyst.progress()
+            if done >= total and self._kin_lock.acquire(blocking=False):
+                self._kin_lock.release()
+                threading.Thread(target=self.kin, name="lora-studio-kin", daemon=True).start()
+            return self._kin[1]
+        with self._kin_lock:
+            if self._kin[0] != moment:
+                seen = self.analyst.seen()
+                self._kin = (moment, kinship.find({key: seen[key] for key in self.pictures if key in seen}))
+            return self._kin[1]
+
+    def groups(self, wait: bool = True) -> dict[str, tuple[str, ...]]:
+        """The differential groups by name, as found and as decided."""
+        return kinship.decided(self.kin(wait).groups, self.marks.section(GROUP), self.pictures)
+
+    def place(self, key: str, resolution: int | None = None) -> Preview | None:
+        """Where training would cut a picture; None where it cannot be trained."""
+        from lib_lora.core.errors import LoraError
+        from lib_lora.dataset.config import BucketConfig
+        from lib_lora.pictures import places
+
+        asked = (self.pictures[key].size, resolution or self.resolution)
+        if asked not in self._places:
+            try:
+                self._places[asked] = places.preview(asked[0], asked[1], BucketConfig()) if all(asked[0]) else None
+            except LoraError:
+                self._places[asked] = None
+        return self._places[asked]
+
+    def flags(self, wait: bool = True) -> dict[str, tuple[Flag, ...]]:
+        """What should be known of each picture."""
+        seen, kin = self.analyst.seen(), self.kin(wait)
+        member = {key: group for group in self.groups(wait).values() for key in group}
+        return {
+            key: marks_of.ordered(
+                [
+                    *self._of_file(picture),
+                    *marks_of.of_place(self.place(key)),
+                    *marks_of.of_pixels(seen.get(key)),
+                    *marks_of.of_kin(key, kin, member.get(key, ())),
+                ]
+            )
+            for key, picture in self.pictures.items()
+        }
+
+    def facts(self, wait: bool = True, flags: Mapping[str, Sequence[Flag]] | None = None) -> dict[str, Facts]:
+        """What filters go by, of each picture."""
+        from lib_lora.editor.filters import Facts
+
+        found = flags if flags is not None else self.flags(wait)
+        return {
+            key: Facts(picture.folder, self.kind(key).kind or UNKNOWN, frozenset(flag.kind for flag in found.get(key, ())))
+            for key, picture in self.pictures.items()
+        }
+
+    def _of_file(self, picture: Picture) -> list[Flag]:
+        from lib_lora.pictures import lint
+
+        known = self._lint.get(picture.key)
+        if known is None or known[0] != picture:
+            known = self._lint[picture.key] = (picture, marks_of.of_file(picture, lint.findings(picture)))
+        return known[1]
+
+    def _moment(self) -> object:
+        """What the kin of now were found from."""
+        return self._reads, self.analyst.progress()[0]

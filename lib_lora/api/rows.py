@@ -1,0 +1,121 @@
+"""An open folder → what the gallery shows of it: one page of rows, and how many of everything there are."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from lib_lora.core.errors import ConfigError
+from lib_lora.core.messages import say
+from lib_lora.workbench import Opened
+from lib_lora.workbench.flags import counted
+from lib_lora.workbench.opened import CLASS, UNKNOWN
+
+if TYPE_CHECKING:
+    from lib_lora.editor.filters import Facts, Where
+    from lib_lora.editor.session import Session
+    from lib_lora.pictures.picture import Picture
+
+SORTS = ("name", "folder", "changed", "size", "lost", "tokens", "kind")
+ORDER = ("face", "main", "full", "discard", UNKNOWN)
+Words = Mapping[str, str]
+
+
+class Rows:
+    """The rows of one folder as one browser sees them. `count_tokens` of a caption, where somebody can."""
+
+    def __init__(self, opened: Opened, session: Session, count_tokens: Callable[[str], int] | None = None) -> None:
+        self.opened = opened
+        self.session = session
+        self.count_tokens = count_tokens
+        self.flags = opened.flags(wait=False)
+        self.facts: dict[str, Facts] = opened.facts(flags=self.flags)
+        self.groups = {key: (name, members) for name, members in opened.groups(wait=False).items() for key in members}
+
+    def found(self, where: Where, sort: str, descending: bool) -> list[str]:
+        """The keys that a filter shows, in order. Equal ones stay in the order of their names."""
+        if sort not in SORTS:
+            raise ConfigError(say("{name}: {value} is none of {choices}", name="sort", value=repr(sort), choices=SORTS))
+        there = set(self.opened.pictures)
+        keys = sorted((key for key in self.session.find(where, self.facts) if key in there), key=natural)
+        rank = self._rank(sort)
+        return keys[::-1] if descending and rank is natural else sorted(keys, key=rank, reverse=descending)
+
+    def page(self, keys: Sequence[str], words: Words) -> list[dict[str, Any]]:
+        """Their rows."""
+        return [self.row(self.opened.pictures[key], words) for key in keys]
+
+    def counts(self) -> dict[str, Any]:
+        """How many pictures there are of each class, folder and mark, whatever is shown."""
+        shelves = [{"key": one.key, "repeats": one.repeats, "concept": one.concept, "count": one.count} for one in self.opened.catalog.shelves]
+        kinds = Counter(facts.kind for facts in self.facts.values())
+        return {"kinds": {kind: kinds[kind] for kind in ORDER}, "folders": shelves, "flags": counted(self.flags), "images": len(self.opened.pictures)}
+
+    def row(self, picture: Picture, words: Words) -> dict[str, Any]:
+        """One picture as plain data."""
+        key, opened = picture.key, self.opened
+        place, judged, caption = opened.place(key), opened.kind(key), self.session.text(key)
+        by_hand = key in opened.marks.section(CLASS)
+        seen, group = opened.analyst.seen().get(key), self.groups.get(key)
+        found: dict[str, Any] = {
+            "key": key,
+            "name": picture.path.name,
+            "folder": picture.folder,
+            "size": list(picture.size),
+            "caption": caption,
+            "tags": self.session.tags(key),
+            "changed": self.session.changed(key),
+            "kind": {"name": judged.kind, "confidence": round(judged.confidence, 2), "why": judged.why.text(words), "by": "hand" if by_hand else "tags"},
+            "bucket": list(place.bucket) if place else None,
+            "box": [round(edge, 1) for edge in place.box] if place else None,
+            "lost": round(place.lost, 4) if place else None,
+            "upscale": round(place.upscale, 3) if place else None,
+            "bars": list(seen.bars) if seen is not None and any(seen.bars) else None,
+            "flags": [{"kind": flag.kind, "text": flag.text.text(words)} for flag in self.flags.get(key, ())],
+            "group": {"name": group[0], "keys": list(group[1])} if group else None,
+            "flaw": picture.flaw.text(words) if picture.flaw else "",
+            **addresses(opened, picture),
+        }
+        if self.count_tokens is not None:
+            found["tokens"] = self.count_tokens(caption)
+        return found
+
+    def _rank(self, sort: str) -> Callable[[str], Any]:
+        pictures, opened = self.opened.pictures, self.opened
+        ranks: dict[str, Callable[[str], Any]] = {
+            "name": natural,
+            "folder": lambda key: (natural(pictures[key].folder), natural(key)),
+            "changed": lambda key: (not self.session.changed(key), -pictures[key].mark[1]),
+            "size": lambda key: pictures[key].size[0] * pictures[key].size[1],
+            "lost": lambda key: -_lost(opened, key),
+            "tokens": lambda key: -self._length(key),
+            # The least sure first: these are the ones to look at.
+            "kind": lambda key: (ORDER.index(self.facts[key].kind), opened.kind(key).confidence),
+        }
+        return ranks[sort]
+
+    def _length(self, key: str) -> int:
+        text = self.session.text(key)
+        return self.count_tokens(text) if self.count_tokens is not None else len(text)
+
+
+def addresses(opened: Opened, picture: Picture) -> dict[str, str]:
+    """Where a picture's small and large copy are, under the routes' base. `v` changes with the file, so that they may be kept for ever."""
+    if picture.flaw is not None:
+        return {"thumb": "", "picture": ""}
+    query = urlencode({"set": opened.id, "key": picture.key, "v": f"{picture.mark[1]:x}{picture.mark[0]:x}"})
+    return {"thumb": f"dataset/thumb?{query}", "picture": f"dataset/picture?{query}"}
+
+
+def natural(text: str) -> tuple[Any, ...]:
+    """An order in which 2 comes before 10."""
+    parts = tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text.casefold()) if part)
+    return parts, text
+
+
+def _lost(opened: Opened, key: str) -> float:
+    place = opened.place(key)
+    return place.lost if place else 1.0

@@ -1,0 +1,57 @@
+"""What belongs together in an open folder: copies, near copies, mirrored ones, differential groups, strangers in style."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lib_lora.pictures.seen import Seen
+
+Sets = Sequence[Sequence[str]]
+NONE: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Kin:
+    """Of each picture, by key: which others are the same, alike, mirrored, of its group; how strange its style is."""
+
+    exact: Mapping[str, tuple[str, ...]] = NONE
+    near: Mapping[str, tuple[str, ...]] = NONE
+    flip: Mapping[str, tuple[str, ...]] = NONE
+    groups: tuple[tuple[str, ...], ...] = ()
+    outliers: Mapping[str, float] = field(default_factory=dict)
+
+
+def find(seen: Mapping[str, Seen]) -> Kin:
+    """From what the pixels say."""
+    from lib_lora.pictures import outliers, similar
+
+    found = similar.find(seen)
+    groups = tuple(tuple(sorted(group)) for group in found.groups)
+    return Kin(_others(found.exact), _others(found.near), _others(found.flips), groups, outliers.find(seen))
+
+
+def decided(groups: Sets, decisions: Mapping[str, str], keys: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The groups by name as somebody wants them: found ones, but for pictures that were put elsewhere or taken out ("").
+
+    A group is called by its first picture; one alone is none.
+    """
+    there = set(keys)
+    names = {key: group[0] for group in groups for key in group}
+    names.update(decisions)
+    members: dict[str, list[str]] = {}
+    for key in sorted(there & set(names)):
+        if names[key]:
+            members.setdefault(names[key], []).append(key)
+    return {name: tuple(group) for name, group in sorted(members.items()) if len(group) > 1}
+
+
+def _others(sets: Sets) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for one in sets:
+        for key in one:
+            found.setdefault(key, []).extend(other for other in one if other != key)
+    return {key: tuple(dict.fromkeys(others)) for key, others in found.items()}
