@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "jobs": {"core", "model", "dataset", "networks", "training", "hosts.base", "plan", "train", "jobs"},
     "pictures": {"core", "model", "dataset", "pictures"},
     "repeats": {"core", "repeats"},
-    "tagging": {"core", "model", "dataset", "pictures", "hosts.base", "tagging"},
+    "tagging": {"core", "model", "dataset", "pictures", "editor", "hosts.base", "tagging"},
     "editor": {"core", "model", "dataset", "pictures", "editor"},
     "prepare": {"core", "model", "dataset", "pictures", "repeats", "hosts.base", "prepare"},
     "doctor": {"core", "model", "dataset", "pictures", "editor", "hosts.base", "doctor"},

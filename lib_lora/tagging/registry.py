@@ -1,0 +1,41 @@
+"""The taggers there are: a card lists those it knows, with the files they need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib_lora.core.errors import ConfigError
+from lib_lora.core.messages import say
+from lib_lora.core.registry import Registry
+from lib_lora.tagging.tagger import Around, Build, Tagger
+
+taggers: Registry[Build] = Registry("tagger", "lib_lora.tagging.kinds")
+DEFAULT = "wd-vit-large-tagger-v3"
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """A tagger's card has nothing to set."""
+
+
+def listed(around: Around) -> dict[str, Tagger]:
+    """All taggers by name, those that are ready first. Where two cards know a name, the first card's holds."""
+    found: dict[str, Tagger] = {}
+    for entry in sorted(taggers.entries().values(), key=lambda entry: entry.traits.get("order", 9)):
+        for tagger in entry.build(entry.options(), around):
+            found.setdefault(tagger.name, tagger)
+    return dict(sorted(found.items(), key=lambda item: item[1].missing is not None))
+
+
+def chosen(name: str, around: Around) -> Tagger:
+    """The tagger of that name; without a name the default, or the first that is ready where the default is not."""
+    there = listed(around)
+    if not name.strip():
+        ready = [tagger for tagger in there.values() if tagger.missing is None]
+        default = there[DEFAULT]
+        return default if default.missing is None or not ready else ready[0]
+    found = there.get(name.strip()) or there.get(Path(name.strip()).name)
+    if found is None:
+        raise ConfigError(say("{kind}: no such {registry}; there are {known}", kind=name, registry=taggers.name, known=list(there)))
+    return found

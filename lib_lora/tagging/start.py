@@ -1,0 +1,35 @@
+"""How a tagger of graph and list is started, or why it cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lib_lora.core.errors import HostError
+from lib_lora.core.messages import Message, say
+from lib_lora.tagging.profile import Profile
+from lib_lora.tagging.tagger import Around, Missing, Pair, Running
+
+
+def starting(pair: Pair | None, profile: Profile, around: Around, name: str, missing: Missing | None = None) -> Callable[[bool], Running]:
+    """What Tagger.start is: loads the pair, or raises the sentence about what is missing."""
+
+    def start(cpu: bool) -> Running:
+        if pair is None:
+            raise HostError(where_to_put(name, missing)) if missing else HostError(say("{tagger}: its files are not here.", tagger=name))
+        from lib_lora.tagging import digest
+        from lib_lora.tagging.session import Graph
+
+        return Graph(pair, profile, digest.remembered(pair.model, around.state), cpu)
+
+    return start
+
+
+def where_to_put(name: str, missing: Missing) -> Message:
+    """The sentence about missing files: the exact folder, the names, and where they can be had."""
+    return say(
+        "{tagger} is not on this machine. Put {files} into {folder}. They can be had from {urls}",
+        tagger=name,
+        files=[file.name for file in missing.files],
+        folder=str(missing.folder),
+        urls=[file.url for file in missing.files if file.url],
+    )

@@ -1,0 +1,103 @@
+"""What a tagger is: a name on the page, the files it needs, and what runs when it has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lib_lora.core.messages import Message
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from lib_lora.hosts.base import Host
+    from lib_lora.tagging.labels import Labels
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file of a tagger: its name, where it can be had, its size in bytes and SHA-256 where they are known (0, "")."""
+
+    name: str
+    url: str = ""
+    bytes: int = 0
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Files that are not there: the folder they belong into, and what they are."""
+
+    folder: Path
+    files: tuple[Wanted, ...]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A complete tagger on the disk: its graph and its list of tags."""
+
+    model: Path
+    labels: Path
+
+
+class Running(Protocol):
+    """A tagger in memory. `prepare` may be called by many threads at once, `run` by one at a time.
+
+    `digest` is the identity of its weights; `batch` how many pictures `run` takes best; `notes` what the user should
+    know, like a graphics card that could not be used.
+    """
+
+    labels: Labels
+    digest: str
+    device: str
+    batch: int
+    notes: tuple[Message, ...]
+
+    def prepare(self, image: Image.Image) -> np.ndarray:
+        """An upright RGB picture → what the tagger looks at."""
+        ...
+
+    def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """Prepared pictures → a row of probabilities each, float32, in the order of `labels`."""
+        ...
+
+    def close(self) -> None:
+        """Give the memory back."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tagger:
+    """A tagger that can be chosen. `hint` is its P=R threshold: where it finds as much falsely as it misses.
+
+    `missing` is None when everything is there; then `start(cpu)` loads it, on the CPU where that is asked for.
+    """
+
+    name: str
+    label: str
+    kind: str
+    start: Callable[[bool], Running]
+    missing: Missing | None = None
+    hint: float | None = None
+    place: str = ""
+
+
+@dataclass(frozen=True)
+class Around:
+    """Where cards look: folders in their order (the first is where missing files belong), and the host, if there is one.
+
+    `state` is a folder of ours for what is remembered about files. `given` are folders the user named for this run.
+    """
+
+    folders: tuple[Path, ...]
+    hubs: tuple[Path, ...]
+    state: Path
+    host: Host | None = None
+    given: tuple[Path, ...] = ()
+    endpoint: str = "https://huggingface.co"
+
+
+Build = Callable[[Any, Around], Sequence[Tagger]]  # (options, where to look) → the taggers this card knows there
