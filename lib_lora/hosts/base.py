@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from lib_lora.core.messages import Message
 from lib_lora.model import Model, ModelFacts, Prediction
@@ -121,4 +121,17 @@ class Host(Protocol):
 
     def forget(self, paths: Sequence[Path]) -> None:
         """These files are new or changed: the host lists and re-applies them, whatever it has cached."""
+        ...
+
+
+@runtime_checkable
+class PictureTools(Protocol):
+    """What a host may offer for pictures beside a model."""
+
+    def upscalers(self) -> tuple[str, ...]:
+        """The names of what can make pictures larger."""
+        ...
+
+    def upscale(self, image: Image.Image, name: str, size: tuple[int, int], waiting: Callable[[], bool] = ...) -> Image.Image:
+        """The RGB picture in exactly that size. `waiting` as in `borrow`; HostError where the tool does not work."""
         ...

@@ -78,6 +78,18 @@ class WebUIHost:
         """Have the built-in Lora list these files and apply them anew."""
         networks.forget(paths, facts.loaded())
 
+    def upscalers(self) -> tuple[str, ...]:
+        """The upscalers of the Extras tab."""
+        from lib_lora.hosts.webui import upscale
+
+        return upscale.names()
+
+    def upscale(self, image: Image.Image, name: str, size: tuple[int, int], waiting: Callable[[], bool] = lambda: True) -> Image.Image:
+        """One picture through one of them, when the WebUI is free."""
+        from lib_lora.hosts.webui import upscale
+
+        return upscale.upscale(image, name, size, waiting)
+
 
 def _confined(flags: Any) -> bool:
     outward = ("share", "ngrok", "listen", "server_name", "hide_ui_dir_config")
