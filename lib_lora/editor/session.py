@@ -101,7 +101,7 @@ class Session:
             found: Counter[str] = Counter()
             for key in dict.fromkeys(keys):
                 if key in self._files:
-                    found.update(dict.fromkeys(self._tags[self._files[key]]))
+                    found.update(set(self._tags[self._files[key]]))
             return found
 
     def preview(self, op: Operation, keys: Collection[str]) -> Change:

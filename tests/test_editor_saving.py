@@ -1,0 +1,324 @@
+"""Saves: only what changed, whole or not at all, nothing of others overwritten, all of it to be taken back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from lib_lora.core.errors import BusyError, DataError, NotFound
+from lib_lora.editor import journal, operations, saving
+from lib_lora.editor.filters import Where
+from lib_lora.editor.session import Session
+from lib_lora.pictures import catalog
+
+TRIG: dict[str, Any] = {"kind": "add", "tags": ["trig"]}
+HERE = Path(__file__).resolve().parent
+
+
+def make(root: Path, texts: dict[str, bytes | None]) -> Path:
+    for name, text in texts.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+        if text is not None:
+            path.with_suffix(".txt").write_bytes(text)
+    return root
+
+
+def edited(root: Path, state: Path, op: dict[str, Any] = TRIG) -> Session:
+    one = Session(catalog.read(root), state)
+    one.apply(operations.read(op), one.keys)
+    return one
+
+
+def texts(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.txt"))}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> tuple[Path, Path]:
+    return make(tmp_path / "set", {f"{i}.png": f"tag{i}, solo".encode() for i in range(5)}), tmp_path / "state"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"solo", b"trig, solo"),
+        (b"solo\n", b"trig, solo\n"),
+        (b"solo\r\nmore\r\n", b"trig, solo\r\nmore\r\n"),
+        (b"\xef\xbb\xbfsolo\r\n", b"\xef\xbb\xbftrig, solo\r\n"),
+        (b"solo\nsecond line\n\nthird", b"trig, solo\nsecond line\n\nthird"),
+        (b"  solo ,hat \n", b"trig, solo, hat\n"),
+        (b"\nsecond", b"trig\nsecond"),
+        (b"", b"trig"),
+        (None, b"trig"),
+        ("山猫, é".encode(), "trig, 山猫, é".encode()),
+    ],
+)
+def test_only_the_first_line_changes(tmp_path: Path, before: bytes | None, after: bytes) -> None:
+    root = make(tmp_path / "set", {"a.png": before})
+    one = edited(root, tmp_path / "state")
+    assert texts(root).get("a.txt") == before, "nothing reaches the disk before it is saved"
+    assert one.save().files == 1
+    assert texts(root) == {"a.txt": after}
+    assert one.unsaved() == 0
+
+
+def test_only_what_changed_is_written(folder: tuple[Path, Path]) -> None:
+    root, state = folder
+    one = Session(catalog.read(root), state)
+    stamps = {path: path.stat().st_mtime_ns for path in root.glob("*.txt")}
+    one.apply(operations.read(TRIG), ["1.png", "3.png"])
+    saved = one.save()
+    assert set(saved.texts) == {"1.txt", "3.txt"}
+    assert {path.name for path, stamp in stamps.items() if path.stat().st_mtime_ns != stamp} == {"1.txt", "3.txt"}
+    assert one.save().backup is None
+    assert len(journal.backups(state)) == 1
+
+
+def test_a_picture_without_a_caption_gets_no_empty_file(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", {"a.png": None, "b.png": b"solo"})
+    one = edited(root, tmp_path / "state", {"kind": "remove", "tags": ["solo"]})
+    one.apply(operations.read({"kind": "set", "text": "  "}), ["a.png"])
+    assert one.save().files == 1
+    assert texts(root) == {"b.txt": b""}
+
+
+def test_undone_after_the_save_the_file_is_gone_again(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", {"a.png": None})
+    one = edited(root, tmp_path / "state")
+    one.save()
+    one.undo()
+    assert (one.unsaved(), one.has_caption("a.png")) == (1, False)
+    one.save()
+    assert texts(root) == {}
+    one.redo()
+    one.save()
+    assert texts(root) == {"a.txt": b"trig"}
+
+
+def test_a_backup_restores_all(folder: tuple[Path, Path]) -> None:
+    root, state = folder
+    before = texts(root)
+    Image.new("RGB", (8, 8)).save(root / "new.png")
+    one = edited(root, state)
+    saved = one.save()
+    after = texts(root)
+    assert after != before
+    assert saved.backup is not None
+    kept = state / "backups" / saved.backup / "old"
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before, "plain files, to be copied back by hand too"
+    restored = one.restore(saved.backup)
+    assert texts(root) == before
+    assert one.unsaved() == 0
+    assert [one.text(key) for key in one.keys] == [*(f"tag{i}, solo" for i in range(5)), ""]
+    one.undo()
+    assert one.text("0.png") == "trig, tag0, solo"
+    assert restored.backup is not None
+    one.restore(restored.backup)
+    assert texts(root) == after
+
+
+def test_a_restore_keeps_what_was_not_saved(folder: tuple[Path, Path]) -> None:
+    root, state = folder
+    one = edited(root, state)
+    backup = one.save().backup
+    one.apply(operations.read({"kind": "set", "text": "mine"}), ["0.png"])
+    one.restore(backup or "")
+    assert one.text("0.png") == "tag0, solo"
+    one.undo()
+    assert one.text("0.png") == "mine"
+
+
+def test_what_others_wrote_is_named_and_left(folder: tuple[Path, Path]) -> None:
+    root, state = folder
+    one = edited(root, state)
+    (root / "2.txt").write_text("theirs")
+    (root / "3.txt").unlink()
+    saved = one.save()
+    assert set(saved.texts) == {"0.txt", "1.txt", "4.txt"}
+    assert {(found.file, found.mine, found.theirs) for found in saved.conflicts} == {
+        ("2.txt", "trig, tag2, solo", "theirs"),
+        ("3.txt", "trig, tag3, solo", None),
+    }
+    assert (root / "2.txt").read_text() == "theirs"
+    assert one.unsaved() == 2
+    one.follow(catalog.read(root))
+    assert len(one.save().conflicts) == 2, "looking at the folder again is no consent"
+    assert set(one.save(overwrite=["2.txt"], take=["3.txt"]).texts) == {"2.txt"}
+    assert (root / "2.txt").read_text() == "trig, tag2, solo"
+    assert (one.unsaved(), one.has_caption("3.png")) == (0, False)
+    one.undo()
+    assert one.text("3.png") == "trig, tag3, solo"
+
+
+def test_another_line_end_is_no_conflict(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", {"a.png": b"solo\nmore"})
+    one = edited(root, tmp_path / "state")
+    (root / "a.txt").write_bytes(b"\xef\xbb\xbfsolo\r\nmore")
+    assert not one.save().conflicts
+    assert texts(root) == {"a.txt": b"\xef\xbb\xbftrig, solo\r\nmore"}
+
+
+def test_two_browsers_do_not_see_each_others_edits(folder: tuple[Path, Path]) -> None:
+    root, state = folder
+    found = catalog.read(root)
+    mine, theirs = Session(found, state), Session(found, state)
+    mine.apply(operations.read(TRIG), ["0.png", "1.png"])
+    theirs.apply(operations.read({"kind": "add", "tags": ["other"]}), ["0.png"])
+    assert (mine.text("0.png"), theirs.text("0.png")) == ("trig, tag0, solo", "other, tag0, solo")
+    assert "trig" not in theirs.counts()
+    mine.save()
+    theirs.follow(catalog.read(root))
+    assert theirs.text("1.png") == "trig, tag1, solo", "what is saved everybody sees"
+    assert theirs.text("0.png") == "other, tag0, solo"
+    assert [one.file for one in theirs.save().conflicts] == ["0.txt"]
+
+
+def test_a_caption_that_is_no_text_is_left_alone(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", {"a.png": b"\xff\xfe\x00bad", "b.png": b"solo"})
+    one = Session(catalog.read(root), tmp_path / "state")
+    change = one.apply(operations.read(TRIG), one.keys)
+    assert [edit.file for edit in change.edits] == ["b.txt"]
+    assert "a.txt" in "\n".join(map(str, change.left_out))
+    one.save()
+    assert texts(root)["a.txt"] == b"\xff\xfe\x00bad"
+
+
+def test_pictures_that_share_a_caption_change_together(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", {"a.png": b"solo", "a.webp": None})
+    one = Session(catalog.read(root), tmp_path / "state")
+    assert len(one.apply(operations.read(TRIG), one.keys).edits) == 1
+    assert one.text("a.png") == one.text("a.webp") == "trig, solo"
+    assert one.counts()["trig"] == 2
+    assert one.save().files == 1
+
+
+def test_edits_outlive_the_trash(folder: tuple[Path, Path]) -> None:
+    root, state = folder
+    one = edited(root, state)
+    picture = (root / "0.png").read_bytes()
+    (root / "0.png").unlink()
+    one.follow(catalog.read(root))
+    assert one.unsaved() == 4
+    (root / "0.png").write_bytes(picture)
+    one.follow(catalog.read(root))
+    assert (one.unsaved(), one.text("0.png")) == (5, "trig, tag0, solo")
+    assert one.find(Where(changed=True), {}) == one.keys
+
+
+def test_a_file_that_cannot_be_written_is_named_and_the_rest_saved(folder: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    root, state = folder
+    write = journal.write_bytes
+
+    def refusing(path: Path, content: bytes) -> None:
+        if path.name == "2.txt" and path.parent == root:
+            raise PermissionError(13, "Permission denied")
+        write(path, content)
+
+    monkeypatch.setattr(journal, "write_bytes", refusing)
+    one = edited(root, state)
+    saved = one.save()
+    assert saved.files == 4
+    assert "2.txt" in str(saved.failed[0])
+    assert one.unsaved() == 1
+
+
+def test_without_a_backup_nothing_is_written(folder: tuple[Path, Path]) -> None:
+    root, state = folder
+    before = texts(root)
+    one = edited(root, state)
+    state.mkdir()
+    (state / "backups").write_text("in the way")
+    with pytest.raises(DataError, match="Nothing was saved"):
+        one.save()
+    assert texts(root) == before
+    assert one.unsaved() == 5
+
+
+def test_one_save_at_a_time(folder: tuple[Path, Path]) -> None:
+    root, state = folder
+    one = edited(root, state)
+    with journal.held(state), pytest.raises(BusyError):
+        one.save()
+    assert one.save().files == 5
+
+
+def test_a_backup_that_is_not_there(folder: tuple[Path, Path]) -> None:
+    root, state = folder
+    for id in ("2020-01-01_00-00-00", "../..", ""):
+        with pytest.raises(NotFound):
+            saving.restore(root, state, id)
+
+
+def test_a_backup_leads_nowhere_else(folder: tuple[Path, Path]) -> None:
+    root, state = folder
+    backup = edited(root, state).save().backup or ""
+    manifest = state / "backups" / backup / "manifest.json"
+    manifest.write_text(json.dumps({"root": "", "created": 1, "files": [{"file": "../../out/x.txt", "old": False}]}))
+    with pytest.raises(DataError, match="outside"):
+        saving.restore(root, state, backup)
+
+
+def killed(root: Path, state: Path, writes: int) -> None:
+    """Save in another process and kill it when it has written that many captions."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])}
+    command = [sys.executable, str(HERE / "editor_save.py"), str(root), str(state), str(writes)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "between"
+        process.kill()
+
+
+@pytest.mark.parametrize("forward", [True, False], ids=["finished", "taken back"])
+@pytest.mark.parametrize("writes", [0, 2, 4])
+def test_killed_between_two_files(folder: tuple[Path, Path], writes: int, forward: bool) -> None:
+    root, state = folder
+    before = texts(root)
+    wanted = {name: b"trig, " + text for name, text in before.items()}
+    killed(root, state, writes)
+    now = texts(root)
+    assert all(text in (before[name], wanted[name]) for name, text in now.items()), "each caption is the old or the new one"
+    assert sum(text == wanted[name] for name, text in now.items()) == writes
+    found = journal.interrupted(root, state)
+    assert found is not None
+    assert (found.new, found.old, found.other) == (writes, 5 - writes, ())
+    (root / ".lora-studio-left.tmp").write_bytes(b"half")
+    one = Session(catalog.read(root), state)
+    assert one.settle(found.id, forward) == ()
+    assert texts(root) == (wanted if forward else before)
+    assert [one.text(key) for key in one.keys] == [text.decode() for text in texts(root).values()]
+    assert not (root / ".lora-studio-left.tmp").exists()
+    assert journal.interrupted(root, state) is None
+    with pytest.raises(NotFound):
+        one.settle(found.id, forward)
+    one.restore(found.id)
+    assert texts(root) == before, "the backup restores all"
+
+
+def test_killed_and_then_written_by_others(folder: tuple[Path, Path]) -> None:
+    root, state = folder
+    killed(root, state, 2)
+    names = sorted(texts(root))
+    (root / names[0]).write_text("theirs")
+    found = journal.interrupted(root, state)
+    assert found is not None
+    assert found.other == (names[0],)
+    Session(catalog.read(root), state).settle(found.id, True)
+    assert (root / names[0]).read_text() == "theirs"
+    assert all(text.startswith(b"trig") for name, text in texts(root).items() if name != names[0])
+
+
+def test_a_save_that_goes_on_is_not_taken_for_cut_off(folder: tuple[Path, Path]) -> None:
+    root, state = folder
+    killed(root, state, 2)
+    with journal.held(state):
+        assert journal.interrupted(root, state) is None
+    assert journal.interrupted(root, state) is not None
