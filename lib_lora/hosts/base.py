@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 class HostPaths:
     """Where things go. `loras` is where the host looks for networks; `state` holds our caches, trash and logs.
 
-    `roots` are the folders a user may name; None means any (a local user).
+    `roots` are the folders a user may name; None means any (a local user). `models` is the folder of the host's models of
+    all kinds, where it has one.
     """
 
     loras: Path
     state: Path
     roots: tuple[Path, ...] | None = None
+    models: Path | None = None
 
     @property
     def cache(self) -> Path:

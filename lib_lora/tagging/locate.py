@@ -19,7 +19,7 @@ OTHERS = ("TaggerOnnx", "interrogators", "wd14_tagger_model", "tagger-models")
 def around(paths: HostPaths, host: object = None, given: Sequence[Path] = (), environ: Mapping[str, str] | None = None) -> Around:
     """Where to look, for a host with these paths. `given` are folders the user named; they come first."""
     known = os.environ if environ is None else environ
-    models = getattr(paths, "models", None) or paths.loras
+    models = paths.models or paths.loras
     folders = (models / OURS, *(models / name for name in OTHERS), models)
     return Around(folders, hubs(known), paths.state / OURS, host, tuple(given), endpoint(known))  # type: ignore[arg-type]
 

@@ -9,6 +9,7 @@ from lib_lora.core.errors import NotFound
 from lib_lora.core.messages import say
 from lib_lora.core.roots import opened_folder
 from lib_lora.hosts.base import Host
+from lib_lora.tagging.service import Taggers
 from lib_lora.workbench.opened import Opened, set_id
 from lib_lora.workbench.tasks import Tasks
 
@@ -21,6 +22,7 @@ class Workbench:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.tasks = Tasks()
+        self.taggers = Taggers(host)
         self._opened: dict[str, Opened] = {}
         self._lock = threading.Lock()
 
@@ -51,5 +53,6 @@ class Workbench:
     def shutdown(self) -> None:
         """End what runs."""
         self.tasks.shutdown()
+        self.taggers.shutdown()
         for found in self._opened.values():
             found.analyst.stop()

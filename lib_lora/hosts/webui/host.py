@@ -34,7 +34,8 @@ class WebUIHost:
         data = Path(paths_internal.data_path)
         loras = Path(shared.cmd_opts.lora_dir)
         opened = [Path(folder) for folder in getattr(shared.cmd_opts, "gradio_allowed_path", None) or []]
-        return HostPaths(loras=loras, state=data / STATE_FOLDER, roots=(data, loras, *opened) if _confined(shared.cmd_opts) else None)
+        models = Path(getattr(paths_internal, "models_path", data / "models"))
+        return HostPaths(loras=loras, state=data / STATE_FOLDER, roots=(data, loras, *opened) if _confined(shared.cmd_opts) else None, models=models)
 
     def access(self) -> Access:
         """The logins of --api-auth. The page's own login (--gradio-auth) is a cookie and not our business here."""

@@ -1,0 +1,144 @@
+"""The taggers of one server: which there are, and the one that is in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lib_lora.core.errors import BusyError
+from lib_lora.core.messages import Message, say
+from lib_lora.hosts.base import Host
+from lib_lora.tagging.tagger import Around, Running, Tagger
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from lib_lora.tagging.labels import Labels
+
+IDLE = 300.0  # seconds a tagger stays in memory for the next picture
+REMEMBERED = 16
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a tagger says of one picture."""
+
+    tagger: str
+    labels: Labels
+    row: np.ndarray
+    device: str
+    notes: tuple[Message, ...]
+
+
+@dataclass
+class _Loaded:
+    key: tuple[str, str, bool]
+    running: Running
+    notes: tuple[Message, ...]
+    users: int = 0
+
+
+class Taggers:
+    """One tagger is in memory at a time; several may use it. It goes by itself when nobody has used it for a while."""
+
+    def __init__(self, host: Host, idle: float = IDLE) -> None:
+        self._host = host
+        self._idle = idle
+        self._lock = threading.Lock()
+        self._loading = threading.Lock()
+        self._loaded: _Loaded | None = None
+        self._timer: threading.Timer | None = None
+        self._rows: dict[tuple[str, str], Answer] = {}
+
+    def around(self, given: Sequence[Path] = ()) -> Around:
+        """Where taggers are looked for."""
+        from lib_lora.tagging import locate
+
+        return locate.around(self._host.paths(), self._host, given)
+
+    def listed(self) -> dict[str, Tagger]:
+        """All there are, by name."""
+        from lib_lora.tagging import registry
+
+        return registry.listed(self.around())
+
+    def chosen(self, name: str = "") -> Tagger:
+        """The tagger of that name; ConfigError names those there are."""
+        from lib_lora.tagging import registry
+
+        return registry.chosen(name, self.around())
+
+    @property
+    def loaded(self) -> str:
+        """The name of the tagger in memory; "" where there is none."""
+        return self._loaded.key[0] if self._loaded else ""
+
+    @contextlib.contextmanager
+    def use(self, tagger: Tagger) -> Iterator[tuple[Running, tuple[Message, ...]]]:
+        """The tagger in memory, with what the user should know of it."""
+        held = self._take(tagger)
+        try:
+            yield held.running, (*held.notes, *held.running.notes)
+        finally:
+            with self._lock:
+                held.users -= 1
+                self._rest()
+
+    def ask(self, image: Image.Image, name: str = "") -> Answer:
+        """One upright RGB picture. The answer is remembered for a while, so that thresholds can be moved over it."""
+        from lib_lora.tagging.run import pixels_of
+
+        tagger = self.chosen(name)
+        key = (f"{tagger.name}:{tagger.place}", pixels_of(image))
+        if key not in self._rows:
+            with self.use(tagger) as (running, notes):
+                (row,) = running.run([running.prepare(image)])
+                found = Answer(tagger.name, running.labels, row, running.device, (*notes, *(note for note in running.notes if note not in notes)))
+            self._rows = {**dict(list(self._rows.items())[-(REMEMBERED - 1) :]), key: found}
+        return self._rows[key]
+
+    def unload(self) -> bool:
+        """Give the memory back, where nobody uses it; returns whether anything was given."""
+        with self._lock:
+            if self._loaded is None or self._loaded.users:
+                return False
+            held, self._loaded = self._loaded, None
+        held.running.close()
+        return True
+
+    def shutdown(self) -> None:
+        """End."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.unload()
+
+    def _take(self, tagger: Tagger) -> _Loaded:
+        busy = self._host.busy()
+        key = (tagger.name, tagger.place, busy)
+        with self._loading:
+            with self._lock:
+                held = self._loaded
+                if held is not None and (held.key == key or (held.key[:2] == key[:2] and held.users)):
+                    held.users += 1
+                    return held
+                if held is not None and held.users:
+                    raise BusyError(say("{tagger} is at work: wait for its end, or cancel it first.", tagger=held.key[0]))
+            self.unload()
+            running = tagger.start(busy)
+            notes = (say("The model is in use (a training or a picture), so pictures are tagged on the CPU meanwhile."),) if busy else ()
+            found = _Loaded(key, running, notes, 1)
+            with self._lock:
+                self._loaded = found
+            return found
+
+    def _rest(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = threading.Timer(self._idle, self.unload)
+        self._timer.daemon = True
+        self._timer.start()
