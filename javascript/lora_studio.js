@@ -359,6 +359,7 @@
         if (!panel || panel.dataset.ready || !byId("lora_studio_read") || ![view(), host(), controls(), calls(), fields(), window.loraStudioChart].every(Boolean)) return;
         panel.dataset.ready = "1";
         skeleton(panel);
+        controls().groups();
         byId("lora_studio_train").addEventListener("keydown", controls().keys);
         fields().watch(byId("lora_studio_form"), touched);
         byId("lora_studio_goal").addEventListener("change", () => setTimeout(choose, 60));

@@ -68,5 +68,16 @@
         if (submits || event.key === "Escape") event.stopPropagation();
     }
 
-    window.loraStudioControls = {keys, starting, started, cancel, banner, reveal};
+    // gradio's groups of choices have a title beside them, but no name: a screen reader would read out the choices alone.
+    function groups() {
+        for (const group of document.querySelectorAll("fieldset#lora_studio_goal, fieldset.lora_studio_choice")) {
+            const title = group.querySelector("[data-testid=block-info]");
+            if (!title) continue;
+            title.id = `${group.id}_title`;
+            group.setAttribute("role", "radiogroup");
+            group.setAttribute("aria-labelledby", title.id);
+        }
+    }
+
+    window.loraStudioControls = {groups, keys, starting, started, cancel, banner, reveal};
 })();

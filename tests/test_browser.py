@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -365,6 +366,48 @@ def test_chinese_page_speaks_chinese(chrome: Any, slow_page: tuple[str, Jobs, Pa
         english = [text for text in left if not any("\u4e00" <= letter <= "\u9fff" for letter in text)]
         # Names of fields the script alone uses, and options that are names, may stay.
         assert not english, english
+
+
+def words_shown(page: Any) -> list[str]:
+    """Every text that can be seen on the Train page: of nodes, of fields and what stands in empty fields."""
+    return page.evaluate(
+        """() => { const found = [], root = document.querySelector('#lora_studio_train'), walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+            const seen = (node) => node.checkVisibility() && node.getClientRects().length;
+            while (walker.nextNode()) { if (seen(walker.currentNode.parentElement)) found.push(walker.currentNode.nodeValue.trim()); }
+            for (const node of root.querySelectorAll('textarea, input:not([type=radio], [type=checkbox])')) {
+                if (seen(node)) found.push(node.value, node.placeholder);
+            }
+            return found; }"""
+    )
+
+
+def test_every_choice_on_the_chinese_page_is_chinese(chrome: Any, slow_page: tuple[str, Jobs, Path]) -> None:
+    """With all folds open: nothing but names is in Latin letters, and what is chosen is read as what it means, now and later."""
+    address, _, _ = slow_page
+    with visit(chrome, address, "?__lang=zh_CN") as page:
+        while page.locator("#lora_studio_train .label-wrap:not(.open):visible").count():
+            page.click("#lora_studio_train .label-wrap:not(.open):visible >> nth=0")
+        shown = words_shown(page)
+        assert {ZH["memory"], ZH["Cosine with restarts"], ZH["auto"], ZH["Written into the file."]} <= set(shown)
+        english = {text for text in shown if re.search("[A-Za-z]", text) and not re.search("[\u4e00-\u9fff]", text)}
+        names = {"LoRA", "AdamW", "alpha", "Alpha", "Beta 1", "Beta 2", "epsilon", "v", "fp32", "fp16", "bf16"}
+        assert english <= names, english - names
+
+        held = "(() => { const c = JSON.parse(localStorage.getItem('lora_studio_form')).config; return [c.data.cache, c.scheduler.kind, c.run.precision]; })()"
+        group = page.get_by_role("radiogroup", name=ZH["Cache latents in"])
+        group.get_by_role("radio", name=ZH["memory"]).focus()
+        page.keyboard.press("ArrowRight")
+        page.get_by_role("radiogroup", name=ZH["Scheduler"]).get_by_text(ZH["Cosine with restarts"], exact=True).click()
+        settled(page)
+        assert page.evaluate(held) == ["disk", "cosine_restarts", "auto"]
+        assert ZH["Cosine with restarts"] in page.inner_text("#lora_studio_fold_learning .lora_studio_holds")
+        page.reload(wait_until="domcontentloaded")
+        settled(page)
+        for name, value in (("data.cache", "disk"), ("scheduler.kind", "Cosine with restarts"), ("run.precision", "auto")):
+            chosen = page.locator(f"{field(name)}:checked")
+            assert chosen.get_attribute("value") == value
+            assert chosen.locator("xpath=..").text_content().strip() == ZH[value]
+        assert page.evaluate(held) == ["disk", "cosine_restarts", "auto"]
 
 
 def test_a_name_that_is_also_a_word_stays(chrome: Any, slow_page: tuple[str, Jobs, Path]) -> None:

@@ -24,6 +24,7 @@ LANGUAGE = "lora_studio_language"  # by this key the scripts tell which dictiona
 TEMPLATES = {"say": (0,), "count": (1, 2), "tr": (0,)}  # which arguments of a call are read by a user
 CALL_IN_SCRIPT = re.compile(r"""\bt\(\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
 ANY_CALL_IN_SCRIPT = re.compile(r"""\bt\(\s*[^"'\s]""")
+NAMES = {"epsilon", "v", "fp32", "fp16", "bf16"}  # choices that are called so in every language
 HELPERS = {"messages.py": "say", "text.py": "tr"}  # where the marking functions themselves are defined
 
 
@@ -54,7 +55,8 @@ def of_settings() -> set[str]:
     settings = [*describe(TrainConfig), *describe(PaintConfig)]
     cards = {label for labels in kind_labels().values() for label in labels.values()}
     goals = {text for preset in PRESETS.values() for text in (preset.label, preset.help)}
-    return {text for s in settings for text in (s.label, s.help)} | set(section_labels(TrainConfig).values()) | cards | goals
+    choices = {choice for s in settings if s.name not in kind_labels() for choice in s.choices} - NAMES
+    return {text for s in settings for text in (s.label, s.help)} | set(section_labels(TrainConfig).values()) | cards | goals | choices
 
 
 def everything() -> set[str]:
@@ -109,7 +111,7 @@ def test_the_collector_finds_what_is_marked() -> None:
     assert "{name}: unknown setting; known here: {known}" in of_python()
     assert "Where are your pictures?" in of_python()
     assert "Cancel" in of_scripts()
-    assert {"Trigger word", "LoRA", "Character", "Learning"} <= of_settings()
+    assert {"Trigger word", "LoRA", "Character", "Learning", "memory", "Cosine with restarts"} <= of_settings()
 
 
 def test_a_message_reads_chinese() -> None:

@@ -86,7 +86,7 @@ def test_components_follow_the_declaration() -> None:
         assert component.interactive is True, "gradio disables a field with a default that no handler reads"
         assert component.do_not_save_to_config is True, "the WebUI would put an old value over the restored one"
         slides = setting.type in ("int", "float") and None not in (setting.min, setting.max, setting.step)
-        wanted = gr.Slider if slides else {"bool": gr.Checkbox, "choice": gr.Dropdown, "int": gr.Number, "float": gr.Number}.get(setting.type, gr.Textbox)
+        wanted = gr.Slider if slides else {"bool": gr.Checkbox, "choice": gr.Radio, "int": gr.Number, "float": gr.Number}.get(setting.type, gr.Textbox)
         assert isinstance(component, wanted), setting.name
 
 

@@ -122,6 +122,8 @@ def _told(setting: Setting, value: Any, words: Mapping[str, str], labels: Labels
         return label if value else ""
     if setting.type == "size":
         return "×".join(str(side).strip() for side in (value.split(",") if isinstance(value, str) else value))
+    if setting.type == "choice" and value != setting.default:
+        return words.get(value, str(value))
     if setting.type in ("int", "float"):
         return _numbered(label, value) if isinstance(value, (int, float)) and value else ""
     return str(value or "") if value != setting.default else ""
@@ -151,9 +153,10 @@ def _checkbox(_: Setting, value: Any, common: dict[str, Any]) -> Component:
     return gr.Checkbox(value=value, elem_classes=["lora_studio_tick"], **common)
 
 
-def _dropdown(setting: Setting, value: Any, common: dict[str, Any]) -> Component:
+def _radio(setting: Setting, value: Any, common: dict[str, Any]) -> Component:
+    # Not a dropdown: that one keeps its choice in an input's value, which no localization reaches.
     named = kind_labels().get(setting.name)
-    return gr.Dropdown(choices=list(named.values()) if named else list(setting.choices), value=value, **common)
+    return gr.Radio(choices=list(named.values()) if named else list(setting.choices), value=value, elem_classes=["lora_studio_choice"], **common)
 
 
 def _slider(setting: Setting, value: Any, common: dict[str, Any]) -> Component:
@@ -170,7 +173,7 @@ def _textbox(setting: Setting, value: Any, common: dict[str, Any]) -> Component:
 
 BUILD: Mapping[str, Callable[[Setting, Any, dict[str, Any]], Component]] = {
     "bool": _checkbox,
-    "choice": _dropdown,
+    "choice": _radio,
     "slider": _slider,
     "int": _number,
     "float": _number,
