@@ -9,7 +9,7 @@
 //   foot(name, order, build(box, api))      a place in the bar at the foot: 10 undo, 20 redo, 30 save, 50 repeats, 90 send to Train
 //   detail(name, order, draw(box, row, api))   a place below the large picture; drawn anew when another one is chosen or its row changed
 //   state     {set, root, client, images, folders, problems, picked: Set of keys, chosen: key or "", where: {…}, total, rows: [row…],
-//              kinds, flags, resolution}; read it, change it by the calls below
+//              kinds, flags, resolution (0: the loaded model's), shownFor, native}; read it, change it by the calls below
 //   post(path, body), get(path, query)      the answer as an object; set, client and language are added; throws Error with the
 //              server's sentence. A server that was restarted meanwhile is given the folder again first.
 //   scope()        {keys: […]} when pictures are picked, else {where}: what an operation works on; `scopeCount()` how many these are
@@ -27,7 +27,7 @@
 //   fields         text, number, slider, choice, tick, button, select (see lora_studio_dataset_fields.js)
 //   el, t, data, number   the view's element builder, translator, mark for names that must not be translated, and number format
 //   keep(name, value), kept(name)   what this browser remembers
-//   address(path, query)    the address of a route (thumbnails: row.thumb is one already)
+//   address(path, query)    the address of a route; base(path) of one that has its query already (row.thumb, row.picture are addresses)
 //   show(name)     chooses a step
 (() => {
     "use strict";
@@ -63,7 +63,7 @@
 
     const state = {
         set: "", root: "", client: client(), images: 0, folders: [], problems: [], picked: new Set(), chosen: "", where: {...NOWHERE}, total: 0, rows: [],
-        kinds: {}, flags: {}, resolution: 0,
+        kinds: {}, flags: {}, resolution: Number(kept("resolution") || 0), shownFor: 0, native: 0, analysis: null,
     };
 
     // ---- the server
@@ -280,7 +280,7 @@
 
     window.loraStudioDataset = {
         panel, foot, detail, state, post, get, ask, scope, scopeCount, narrow, pick, choose, refresh, changed, tell, did, history, task, say, attempt,
-        el, t, data: (text) => view().data(text), number: (value) => view().number(value), keep, kept, address, open, resume, show: (name) => api.frame.show(name),
+        el, t, data: (text) => view().data(text), number: (value) => view().number(value), keep, kept, address, base: (path) => path && BASE + path, open, resume, show: (name) => api.frame.show(name),
         parts: {panels, feet, details, past, future, behind}, NOWHERE,
     };
     const api = window.loraStudioDataset;

@@ -48,7 +48,8 @@
         if (offset !== undefined) list.offset = offset;
         if (list.stop) list.stop.abort();
         list.stop = new AbortController();
-        const mine = ++list.asked, asked = {where: state.where, sort: list.sort, descending: list.descending, offset: list.offset, limit: PAGE, resolution: state.resolution};
+        const mine = ++list.asked;
+        const asked = {where: state.where, sort: list.sort, descending: list.descending, offset: list.offset, limit: PAGE, resolution: state.resolution};
         let found;
         try {
             found = await api.post("dataset/view", asked, list.stop.signal);
@@ -59,8 +60,9 @@
         if (mine !== list.asked) return;
         // A page that is empty now (its pictures left the filter): the last one that is there.
         if (!found.rows.length && found.total && list.offset) return load(Math.floor((found.total - 1) / PAGE) * PAGE, then);
-        const {rows, total, ...more} = found;
-        Object.assign(state, {rows, total, ...more});
+        const {rows, resolution, ...more} = found;
+        for (const one of rows) Object.assign(one, {thumb: api.base(one.thumb), picture: api.base(one.picture)});
+        Object.assign(state, {rows, ...more, shownFor: resolution});
         list.version = found.version;
         const there = new Set(rows.map((one) => one.key));
         if (state.chosen && !there.has(state.chosen)) state.chosen = rows.length ? rows[Math.min(list.place || 0, rows.length - 1)].key : "";
@@ -81,7 +83,7 @@
             state.analysis = found;
             api.tell("progress");
             if (found.version !== list.version) return load();
-            return found.done < found.total ? watch() : undefined;
+            return found.settled ? undefined : watch();
         }, SOONEST);
     }
 

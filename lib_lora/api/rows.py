@@ -59,6 +59,7 @@ class Rows:
         key, opened = picture.key, self.opened
         place, judged, caption = opened.place(key), opened.kind(key), self.session.text(key)
         by_hand = key in opened.marks.section(CLASS)
+        kin = opened.kin(wait=False)
         seen, group = opened.analyst.seen().get(key), self.groups.get(key)
         found: dict[str, Any] = {
             "key": key,
@@ -76,6 +77,7 @@ class Rows:
             "bars": list(seen.bars) if seen is not None and any(seen.bars) else None,
             "flags": [{"kind": flag.kind, "text": flag.text.text(words)} for flag in self.flags.get(key, ())],
             "group": {"name": group[0], "keys": list(group[1])} if group else None,
+            "others": list(dict.fromkeys([*kin.exact.get(key, ()), *kin.near.get(key, ()), *kin.flip.get(key, ())])),
             "flaw": picture.flaw.text(words) if picture.flaw else "",
             **addresses(opened, picture),
         }

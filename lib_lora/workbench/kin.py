@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lib_lora.pictures.seen import Seen
 
 Sets = Sequence[Sequence[str]]
-NONE: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Kin:
     """Of each picture, by key: which others are the same, alike, mirrored, of its group; how strange its style is."""
 
-    exact: Mapping[str, tuple[str, ...]] = NONE
-    near: Mapping[str, tuple[str, ...]] = NONE
-    flip: Mapping[str, tuple[str, ...]] = NONE
+    exact: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    near: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    flip: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups: tuple[tuple[str, ...], ...] = ()
     outliers: Mapping[str, float] = field(default_factory=dict)
 
