@@ -20,6 +20,7 @@ class ShapeConfig:
         "keep: nothing is cut here, buckets do it in training. auto: the best size for each picture, from its middle. centre: one size, from the middle. "
         "focal: one size, around the face or what stands out. pad: the whole picture on a square.",
     )
+    trim: bool = opt(False, "Cut off bars", "Black or white bars that are around a picture already are cut off first, where they were found.")
     size: tuple[int, int] = opt(
         (768, 1024), "Crop size", "Width and height that centre and focal cut to. The picture always fills it: no bars.", min=64, max=4096
     )

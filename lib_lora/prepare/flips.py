@@ -17,7 +17,7 @@ ONE_SIDED = re.compile(
     r"(?<![A-Za-z])(?<!no )(?<!without )(?!no |without )"
     r"(?:[a-z]+ text|text focus|text|texts|lettering|watermark|signature|artist name|artist logo|logo|speech bubble|calligraphy|"
     r"(?:twitter |instagram |patreon |pixiv )?username|web address|(?:copyright|character|company|group|song) name|dated|barcode|newspaper|clock|jersey|"
-    r"asymmetric(?:al)?(?: [a-z]+)?|heterochromia|odd eyes|eyepatch|single [a-z]+|one side up|side ponytail|side braid|hair over one eye|hair over (?:left|right) eye|"
+    r"asymmetric(?:al)?(?: [a-z]+)?|heterochromia|odd eyes|eyepatch|single [a-z]+|one side up|side ponytail|side braid|hair over (?:one|left|right) eye|"
     r"mole under (?:eye|mouth)|beauty mark|(?:left|right)-handed|tattoo|scar (?:on|across) [a-z ]+|monocle)(?![A-Za-z])",
     re.IGNORECASE,
 )

@@ -19,19 +19,21 @@ class Known:
     """What is known of pictures beside their files, by key. `captions`: as edited. `tags`: what a tagger saw.
 
     `classes`: face, main, full, discard or a name of the user's own. `mirrored`: pictures whose mirror image lies among
-    the others. `repeats` and `names` are by class; `keys` are the pictures that are wanted, None for all.
+    the others. `bars` are the widths (left, top, right, bottom) of bars that are there already. `repeats` and `names` are by class; `keys` are the pictures that are wanted, None for all. `settled`: nothing more about pixels is being found out.
     """
 
     captions: Mapping[str, str] = field(default_factory=dict)
     classes: Mapping[str, str] = field(default_factory=dict)
     groups: tuple[tuple[str, ...], ...] = ()
     faces: Mapping[str, Box] = field(default_factory=dict)
+    bars: Mapping[str, Box] = field(default_factory=dict)
     tags: Mapping[str, frozenset[str]] = field(default_factory=dict)
     mirrored: frozenset[str] = frozenset()
     repeats: Mapping[str, int] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     keys: frozenset[str] | None = None
     edited: int = 0
+    settled: bool = True
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,17 @@ class Copy:
     role: str = ORIGINAL
     number: int = 0
     face: Box | None = None
+    bars: Box = (0, 0, 0, 0)
+
+    @property
+    def inside(self) -> Box:
+        """The picture without its bars, in pixels of the source."""
+        return self.bars[0], self.bars[1], self.size[0] - self.bars[2], self.size[1] - self.bars[3]
+
+    @property
+    def made(self) -> bool:
+        """Whether its pixels are other ones than the source's."""
+        return self.role == FLIP or any(self.bars) or self.shape.changes(self.size)
 
     @property
     def identity(self) -> str:

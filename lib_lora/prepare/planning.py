@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from lib_lora.core.messages import Message, say
 from lib_lora.dataset import captions as texts
 from lib_lora.pictures.picture import Catalog, Picture
-from lib_lora.prepare import captions, flips, layout, manifest, sentences
+from lib_lora.prepare import captions, flips, layout, manifest, repeats, sentences
 from lib_lora.prepare.config import PrepareConfig
 from lib_lora.prepare.layout import Placed
 from lib_lora.prepare.names import Taken, safe
 from lib_lora.prepare.plan import DISCARD, DUPLICATE, FLIP, ORIGINAL, Copy, Folder, Known, Plan
-from lib_lora.prepare.shapes import Shape, shape
+from lib_lora.prepare.shapes import Box, Shape, Size, shape
 
 PNG_BYTES, JPEG_BYTES = 1.5, 0.4  # of a pixel, for drawn pictures
 
@@ -30,6 +30,7 @@ class Tally:
     longer: list[str] = field(default_factory=list)
     named: list[str] = field(default_factory=list)
     bare: list[str] = field(default_factory=list)
+    bars: list[str] = field(default_factory=list)
 
 
 def make(catalog: Catalog, config: PrepareConfig, known: Known | None = None, upscalers: Sequence[str] = ()) -> Plan:
@@ -38,6 +39,7 @@ def make(catalog: Catalog, config: PrepareConfig, known: Known | None = None, up
     earlier = manifest.copies(catalog.root)
     pictures = layout.pictures_of(catalog, known, earlier)
     groups = layout.groups_of(pictures, known)
+    config, known, advice = repeats.settled(pictures, groups, known, config)
     placed = layout.place(pictures, groups, known, config)
     names = layout.folder_names(list(dict.fromkeys(one.kind for one in placed if one.times)), catalog, known, config)
     tally = Tally()
@@ -45,7 +47,7 @@ def make(catalog: Catalog, config: PrepareConfig, known: Known | None = None, up
     found = Plan(config, copies, _folders(copies, names), problems=tuple(_problems(copies, config, known, upscalers)), bytes=_bytes(copies, config))
     found = replace(found, numbers=_numbers(found, catalog, known, groups, placed))
     told = sentences.told(found, known, groups, layout.group_size(groups, config))
-    return replace(found, sentences=told, warnings=sentences.warned(found, catalog, known, earlier, tally))
+    return replace(found, sentences=told, warnings=(*advice, *sentences.warned(found, catalog, known, earlier, tally)))
 
 
 def _copies(placed: Sequence[Placed], names: dict[str, str], catalog: Catalog, known: Known, config: PrepareConfig, tally: Tally) -> Iterable[Copy]:
@@ -55,11 +57,12 @@ def _copies(placed: Sequence[Placed], names: dict[str, str], catalog: Catalog, k
         if not one.times:
             continue
         picture = one.picture
-        form = _shape(picture, config, tally)
+        bars = _bars(picture, known, config, tally)
+        form = _shape(picture, (picture.size[0] - bars[0] - bars[2], picture.size[1] - bars[1] - bars[3]), config, tally)
         caption = _caption(picture, known, concepts, tally)
         mirror = config.copies.flip and _may_flip(picture, caption, known, tally)
         trigger, folder = config.files.trigger.strip(), names[one.kind]
-        base = Copy(picture.key, picture.path, picture.mark, picture.size, folder, "", form, None, face=known.faces.get(picture.key))
+        base = Copy(picture.key, picture.path, picture.mark, picture.size, folder, "", form, None, face=known.faces.get(picture.key), bars=bars)
         for number in range(one.times):
             stem = safe(picture.path.stem) + (f"_copy{number + 1}" if number else "")
             stem = taken[folder].free(stem, flips.SUFFIX) if mirror else taken[folder].free(stem)
@@ -70,12 +73,20 @@ def _copies(placed: Sequence[Placed], names: dict[str, str], catalog: Catalog, k
                 yield replace(base, stem=f"{stem}{flips.SUFFIX}", caption=text, role=FLIP, number=number)
 
 
-def _shape(picture: Picture, config: PrepareConfig, tally: Tally) -> Shape:
-    found = shape(picture.size, config)
+def _bars(picture: Picture, known: Known, config: PrepareConfig, tally: Tally) -> Box:
+    bars = known.bars.get(picture.key)
+    if bars is None or not any(bars) or bars[0] + bars[2] >= picture.size[0] or bars[1] + bars[3] >= picture.size[1]:
+        return 0, 0, 0, 0
+    tally.bars.append(picture.key)
+    return bars if config.shape.trim else (0, 0, 0, 0)
+
+
+def _shape(picture: Picture, size: Size, config: PrepareConfig, tally: Tally) -> Shape:
+    found = shape(size, config)
     if found is None:
         tally.whole.append(picture.key)
-        return Shape(picture.size, picture.size, picture.size)
-    if config.shape.kind == "keep" and config.enlarge.upscaler and min(picture.size) < config.enlarge.below and not found.enlarges:
+        return Shape(size, size, size)
+    if config.shape.kind == "keep" and config.enlarge.upscaler and min(size) < config.enlarge.below and not found.enlarges:
         tally.tiny.append(picture.key)
     return found
 
@@ -130,12 +141,7 @@ def _problems(copies: Sequence[Copy], config: PrepareConfig, known: Known, upsca
 
 def _bytes(copies: Sequence[Copy], config: PrepareConfig) -> int:
     each = PNG_BYTES if config.files.format == "png" else JPEG_BYTES
-    return int(sum(copy.pixels * each if is_made(copy) else copy.mark[0] for copy in copies))
-
-
-def is_made(copy: Copy) -> bool:
-    """Whether its pixels are other ones than the source's."""
-    return copy.role == FLIP or copy.shape.changes(copy.size)
+    return int(sum(copy.pixels * each if copy.made else copy.mark[0] for copy in copies))
 
 
 def _numbers(plan: Plan, catalog: Catalog, known: Known, groups: Sequence[Sequence[str]], placed: Sequence[Placed]) -> dict[str, int]:
@@ -149,14 +155,20 @@ def _numbers(plan: Plan, catalog: Catalog, known: Known, groups: Sequence[Sequen
         "duplicates": sum(copy.role == DUPLICATE for copy in copies),
         "trimmed": sum(not one.times for one in placed),
         "groups": len(groups),
-        "crops": sum(copy.shape.changes(copy.size) and config.shape.kind in ("auto", "centre", "focal") for copy in originals),
+        "crops": sum(copy.shape.changes(_inner(copy)) and config.shape.kind in ("auto", "centre", "focal") for copy in originals),
         "padded": sum(config.shape.kind == "pad" for _ in originals),
         "barred": sum(bool(copy.shape.tag) for copy in originals),
         "enlarged": enlarged,
         "upscaled": enlarged if config.enlarge.upscaler else 0,
-        "unchanged": sum(not is_made(copy) for copy in copies),
+        "trimmed_bars": sum(any(copy.bars) for copy in originals),
+        "unchanged": sum(not copy.made for copy in copies),
         "captions": sum(copy.caption is not None for copy in copies),
         "discarded": sum(known.classes.get(picture.key) == DISCARD for picture in catalog.pictures),
         "unreadable": sum(picture.flaw is not None for picture in catalog.pictures),
         "edited": known.edited,
     }
+
+
+def _inner(copy: Copy) -> Size:
+    left, top, right, bottom = copy.inside
+    return right - left, bottom - top

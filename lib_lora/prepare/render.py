@@ -36,13 +36,13 @@ class Rendered:
 def recipe(copy: Copy, config: PrepareConfig) -> str:
     """What decides a picture's pixels beside its source, as a short hash."""
     upscaler = config.enlarge.upscaler if copy.shape.enlarges else ""
-    said = [RECIPES, asdict(copy.shape), copy.face if copy.shape.follows else None, copy.role == FLIP, upscaler, config.files.format]
+    said = [RECIPES, asdict(copy.shape), copy.face if copy.shape.follows else None, copy.bars, copy.role == FLIP, upscaler, config.files.format]
     return hashlib.sha256(json.dumps(said).encode("utf-8")).hexdigest()[:16]
 
 
 def render(copy: Copy, config: PrepareConfig, tools: PictureTools, waiting: Callable[[], bool]) -> Rendered:
     """Make the picture. DataError where the source cannot be read any more, the host's errors where it cannot enlarge."""
-    if copy.role != FLIP and not copy.shape.changes(copy.size):
+    if not copy.made:
         kept = strip.kept(_bytes(copy), copy.source.suffix)
         if kept is not None:
             # The catalogue has read headers only: what is copied unopened is looked through here.
@@ -59,9 +59,12 @@ def render(copy: Copy, config: PrepareConfig, tools: PictureTools, waiting: Call
 
 def shape(image: Image.Image, copy: Copy, config: PrepareConfig, tools: PictureTools, waiting: Callable[[], bool]) -> tuple[Image.Image, Box]:
     """Cut, enlarge or shrink, put on the canvas, mirror → the picture and what was cut out of the source."""
-    form = copy.shape
-    box = focus.place(image, form.cut, copy.face) if form.follows else middle(image.size, form.cut)
-    found = image if form.cut == image.size else image.crop(box)
+    form, (left, top) = copy.shape, copy.bars[:2]
+    inner = image.crop(copy.inside) if any(copy.bars) else image
+    face = _moved(copy.face, -left, -top) if copy.face else None
+    box = focus.place(inner, form.cut, face) if form.follows else middle(inner.size, form.cut)
+    found = inner if form.cut == inner.size else inner.crop(box)
+    box = _moved(box, left, top)
     if form.enlarges and config.enlarge.upscaler:
         found = tools.upscale(found, config.enlarge.upscaler, form.resized, waiting).convert("RGB")
     found = resampled(found, form.resized)
@@ -81,6 +84,10 @@ def encoded(image: Image.Image, format: str) -> tuple[bytes, str]:
     clean = Image.frombytes(image.mode, image.size, image.tobytes())
     clean.save(stream, "PNG", compress_level=PNG_EFFORT)
     return stream.getvalue(), ".png"
+
+
+def _moved(box: Box, across: int, down: int) -> Box:
+    return box[0] + across, box[1] + down, box[2] + across, box[3] + down
 
 
 def _bytes(copy: Copy) -> bytes:

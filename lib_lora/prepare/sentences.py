@@ -61,6 +61,12 @@ def _shaped(plan: Plan) -> Iterable[Message]:
             height=height,
             around=around,
         )
+    if numbers["trimmed_bars"]:
+        yield count(
+            numbers["trimmed_bars"],
+            "The bars around 1 picture are cut off.",
+            "The bars around {n} pictures are cut off.",
+        )
     if numbers["padded"]:
         yield count(
             numbers["padded"],
@@ -171,6 +177,14 @@ def _unshaped(plan: Plan, tally: Tally) -> Iterable[Message]:
             names=named(soft),
         )
 
+    if tally.bars and not plan.config.shape.trim:
+        yield count(
+            len(tally.bars),
+            "1 picture has bars around it, which would be learnt; cut them off above, or tag them: {names}",
+            "{n} pictures have bars around them, which would be learnt; cut them off above, or tag them: {names}",
+            names=named(tally.bars),
+        )
+
 
 def _unsaid(plan: Plan, tally: Tally) -> Iterable[Message]:
     if tally.unread:
@@ -228,8 +242,8 @@ def _unsorted(plan: Plan, known: Known) -> Iterable[Message]:
             "{n} pictures have no class and go to the main visuals: {names}",
             names=named(unknown),
         )
-    if not known.repeats:
-        yield say("No repeats are computed yet: every folder gets {n}. The Repeats step computes them.", n=plan.config.folders.repeats)
+    if not known.settled:
+        yield say("The pixels are still being looked at: groups, bars and mirrored pictures that are not found yet are not in this plan.")
 
 
 def named(keys: Iterable[str]) -> str:
