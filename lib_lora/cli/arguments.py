@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from lib_lora import __version__
-from lib_lora.cli import commands, doctor, training
+from lib_lora.cli import commands, doctor, repeats, training
 from lib_lora.cli.console import Console, Found
 from lib_lora.core.errors import ConfigError
 from lib_lora.core.messages import say
@@ -96,6 +96,7 @@ def _add_files(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> N
         ("check", commands.check, "say key by key whether each host would load a LoRA file"),
     ):
         add(name, command, help).add_argument("file", type=Path, metavar="FILE", help="a .safetensors file")
+    repeats.add(add("repeats", repeats.repeats, "say how often each class of pictures should be repeated"))
     schema = add("schema", commands.schema, "list every setting of a job")
     schema.add_argument("--markdown", action="store_true", help="as the README's table")
 
