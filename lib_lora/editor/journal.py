@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from lib_lora.core.errors import BusyError, DataError, NotFound
-from lib_lora.core.files import is_within, write_bytes, write_text
+from lib_lora.core.files import write_bytes, write_text
 from lib_lora.core.messages import Message, say
 
 BACKUPS = "backups"
@@ -206,10 +206,11 @@ def _written(root: Path, writes: Sequence[Write]) -> tuple[list[str], list[Messa
 
 
 def _inside(root: Path, file: str) -> Path:
-    path = root / file
-    if not is_within(path.parent, [root]):
+    """A caption file of a backup. Folders that are links lead where the user had them lead; the name itself does not."""
+    named = PurePosixPath(file)
+    if named.is_absolute() or ".." in named.parts or ":" in named.parts[0]:
         raise DataError(say("{file}: this lies outside of {folder}", file=file, folder=str(root)))
-    return path
+    return root / file
 
 
 def _begun(state: Path) -> Path:

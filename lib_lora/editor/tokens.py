@@ -10,7 +10,7 @@ Count = Callable[[Sequence[str]], "list[int] | None"]
 CHUNK = 75
 REMEMBERED = 50_000
 # CLIP's tokenizer cuts at spaces and signs; common words are one token, rare and long ones about one for each five letters.
-PIECES = re.compile(r"'(?:s|t|re|ve|m|ll|d)|[^\W\d_]+|\d|[^\s\w]+|_+", re.IGNORECASE)
+PIECES = re.compile(r"'(?:s|t|re|ve|m|ll|d)|[^\W\d_]+|\d|(?:[^\s\w]|_)+", re.IGNORECASE)
 LETTERS = 5
 COMMON = 8
 
@@ -29,7 +29,7 @@ def _of_piece(piece: str) -> int:
 
 
 class Tokens:
-    """Counts of texts, remembered: the same tags stand in many captions."""
+    """Counts of texts by a host. CLIP's tokenizer encodes each word alone, so that a word once counted is known in any text."""
 
     def __init__(self, count: Count | None = None) -> None:
         self._count = count
@@ -37,18 +37,23 @@ class Tokens:
 
     def of(self, texts: Iterable[str]) -> tuple[list[int], bool]:
         """The number of tokens of each text, and whether these are the host's own counts and no estimates."""
-        wanted, known = list(texts), self._known
-        missing = [text for text in dict.fromkeys(wanted) if text not in known]
+        cut, known = [pieces(text) for text in texts], self._known
+        missing = [piece for piece in dict.fromkeys(piece for one in cut for piece in one) if piece not in known]
         if missing or self._count is None:
             found = self._count(missing) if self._count is not None else None
             if found is None:
-                return [known[text] if text in known else estimate(text) for text in wanted], False
+                return [sum(known[piece] if piece in known else estimate(piece) for piece in one) for one in cut], False
             if len(known) > REMEMBERED:
-                known = {text: known[text] for text in wanted if text in known}
+                known = {piece: known[piece] for one in cut for piece in one if piece in known}
             known = {**known, **dict(zip(missing, found, strict=True))}
             self._known = known
-        return [known[text] for text in wanted], True
+        return [sum(known[piece] for piece in one) for one in cut], True
 
     def numbers(self, texts: Sequence[str]) -> list[int]:
         """The numbers alone."""
         return self.of(texts)[0]
+
+
+def pieces(text: str) -> list[str]:
+    """What CLIP's tokenizer encodes by itself. Of texts beyond ASCII it is not known so surely where it cuts: they stay whole."""
+    return PIECES.findall(text.lower()) if text.isascii() else [text]

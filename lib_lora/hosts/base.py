@@ -137,3 +137,11 @@ class PictureTools(Protocol):
     def upscale(self, image: Image.Image, name: str, size: tuple[int, int], waiting: Callable[[], bool] = ...) -> Image.Image:
         """The RGB picture in exactly that size. `waiting` as in `borrow`; HostError where the tool does not work."""
         ...
+
+
+class Counts(Protocol):
+    """What a host may offer besides: the length of texts as its text encoder reads them."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int] | None:
+        """Tokens of each text, without those that begin and end it; None while there is no tokenizer. Never raises."""
+        ...

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lib_lora.hosts.diffusers.model import DiffusersModel
+    from lib_lora.hosts.diffusers.tokens import Tokens
 
 WAIT = 0.2
 STATE = ".lora-studio"
@@ -39,6 +40,8 @@ class DiffusersHost:
         self._lock = threading.Lock()
         self._leased = False
         self._model: DiffusersModel | None = None
+        self._tokens: Tokens | None = None
+        self._tokenless = False  # whether it was tried to read the tokenizer alone
         self._facts: ModelFacts | None = None  # of the loaded model, without a lease's overrides
 
     def paths(self) -> HostPaths:
@@ -114,6 +117,16 @@ class DiffusersHost:
         assert model is lent, "a network is read back for the model that is lent"
         return readback.deltas(path, lent)
 
+    def count_tokens(self, texts: Sequence[str]) -> list[int] | None:
+        """By the checkpoint's tokenizer, which is read alone while the model is not loaded; None where its files are missing."""
+        if self._model is not None:
+            return self._model.tokenizer.lengths(texts)
+        if self._tokens is None and not self._tokenless:
+            self._tokenless = True
+            with contextlib.suppress(Exception):  # a count is a courtesy; what is wrong is said when the model is loaded
+                self._tokens = _tokenizer(self._checkpoint, self.paths().state)
+        return self._tokens.lengths(texts) if self._tokens is not None else None
+
     def forget(self, paths: Sequence[Path]) -> None:
         """Nothing is kept of networks: each picture reads their files anew."""
         del paths
@@ -141,13 +154,23 @@ def _overridden(facts: ModelFacts, overrides: Overrides) -> ModelFacts:
     return replace(facts, prediction=overrides.prediction or facts.prediction, zero_terminal=zero, clip_skip=skip)
 
 
+def _rows(found: checkpoints.Checkpoint) -> int:
+    return next(shape[0] for key, shape in found.shapes.items() if key.endswith("token_embedding.weight"))
+
+
+def _tokenizer(found: checkpoints.Checkpoint, state: Path) -> Tokens:
+    from lib_lora.hosts.diffusers import tokens
+
+    return tokens.load(found, _rows(found), state)
+
+
 def _load(found: checkpoints.Checkpoint, facts: ModelFacts, state: Path) -> DiffusersModel:
     from lib_lora.hosts.diffusers import device as devices
     from lib_lora.hosts.diffusers import tokens, weights
     from lib_lora.hosts.diffusers.model import DiffusersModel
 
     place = devices.best()
-    rows = next(shape[0] for key, shape in found.shapes.items() if key.endswith("token_embedding.weight"))
+    rows = _rows(found)
     tokenizer = tokens.load(found, rows, state)
     modules = weights.load(found, devices.dtype(place), place, tokens.heads_of(tokens.folder_of(found, rows)))
     model = DiffusersModel(replace(facts, sha256=modules.sha256), modules, tokenizer, found.scale_factor, found.betas, place)

@@ -33,6 +33,10 @@ class Tokens:
     eos: int
     comma: int | None
 
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, without those that begin and end it."""
+        return [len(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False)["input_ids"]] if texts else []
+
     def chunks(self, text: str) -> list[list[int]]:
         """Rows of 77 ids, each BOS … EOS and filled up with EOS; at least one row."""
         ids = self.tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]

@@ -75,6 +75,12 @@ class WebUIHost:
         """The file as the built-in Lora reads it for the loaded model."""
         return networks.deltas(path)
 
+    def count_tokens(self, texts: Sequence[str]) -> list[int] | None:
+        """By the tokenizer of the loaded model; None where there is none, or one that does not tell."""
+        from lib_lora.hosts.webui import program
+
+        return program.tokens(facts.loaded(), texts)
+
     def forget(self, paths: Sequence[Path]) -> None:
         """Have the built-in Lora list these files and apply them anew."""
         networks.forget(paths, facts.loaded())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -133,3 +133,14 @@ def randomness_kept() -> Iterator[None]:
             torch.cuda.set_rng_state_all(cards)
         if own is not MISSING:
             rng.nv_rng = own
+
+
+def tokens(sd: Any, texts: Sequence[str]) -> list[int] | None:
+    """How many tokens each text has for a loaded model's (first) text encoder; None where it does not tell."""
+    for encoder in (getattr(sd, "cond_stage_model", None), *(getattr(getattr(sd, "conditioner", None), "embedders", None) or ())):
+        if hasattr(encoder, "tokenize"):
+            try:
+                return [len(ids) for ids in encoder.tokenize(list(texts))] if texts else []
+            except Exception:  # noqa: BLE001 - a count is a courtesy: a host that cannot is one that does not
+                return None
+    return None
