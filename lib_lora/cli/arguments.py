@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from lib_lora import __version__
-from lib_lora.cli import commands, doctor, repeats, training
+from lib_lora.cli import commands, doctor, repeats, tagging, training
 from lib_lora.cli.console import Console, Found
 from lib_lora.core.errors import ConfigError
 from lib_lora.core.messages import say
@@ -102,6 +102,7 @@ def _add_files(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> N
 
 
 def _add_dataset(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
+    tagging.add(add("tag", tagging.tag, "write captions of tags for the pictures of a folder"))
     check = add("doctor", doctor.doctor, "list all that is wrong with a folder of pictures before a long run")
     check.add_argument("folder", metavar="FOLDER", help="the folder that will be trained")
     check.add_argument("--reg", default="", metavar="FOLDER", help="the regularisation set that goes with it")

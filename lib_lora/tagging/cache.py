@@ -21,13 +21,14 @@ import numpy as np
 
 from lib_lora.core.files import write_atomic, write_text
 from lib_lora.tagging.labels import RATING, Labels
-from lib_lora.tagging.table import SCALE, Table
+from lib_lora.tagging.table import Table, quantised
 
 if TYPE_CHECKING:
     from lib_lora.pictures.picture import Picture
 
 FOLDER = "tags"
 PARTS = 24  # files of rows before they are made one
+Stamp = tuple[int, ...]
 DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
@@ -44,34 +45,61 @@ def scores(state: Path, picture: Picture | None) -> Mapping[str, float]:
     """Tag → probability of a picture by the tagger asked last, raw names, the likely ones; empty where none was asked."""
     if picture is None:
         return {}
-    folder = state / FOLDER
-    try:
-        stat = (folder / "last.json").stat()
-    except OSError:
+    stamp = _stamp(state / FOLDER)
+    digest = _last(state / FOLDER, stamp)[1] if stamp else ""
+    if not digest:
         return {}
-    table, pixels = _last(folder, (stat.st_mtime_ns, stat.st_size))
-    known = pixels.get(picture.key)
-    if known is None or tuple(known[:2]) != tuple(picture.mark):
-        return {}
-    return table.scores(str(known[2]), RATING)
+    cache = at(state, digest)
+    cache.look()
+    pixels = cache.pixels(picture)
+    return cache.table.scores(pixels, RATING) if pixels else {}
+
+
+def last(state: Path) -> tuple[str, str]:
+    """The tagger asked last and its model's identity; ("", "") where none was."""
+    return _last(state / FOLDER, _stamp(state / FOLDER))
+
+
+@lru_cache(maxsize=4)
+def at(state: Path, digest: str) -> Cache:
+    """What is kept for a set of what a model said."""
+    return Cache(state, digest)
 
 
 class Cache:
-    """The rows of one model for one set. Several threads may ask; one at a time adds."""
+    """The rows of one model for one set. Several threads may ask; one at a time adds. What others write is seen by `look`."""
 
-    def __init__(self, state: Path, digest: str, labels: Labels, tagger: str) -> None:
+    def __init__(self, state: Path, digest: str) -> None:
         self._folder = state / FOLDER
         self._rows = self._folder / digest[:16]
-        self._lock = threading.Lock()
-        self._digest, self._tagger = digest, tagger
-        self._pixels = _pixels(self._folder)
-        self.table = _table(self._rows)
-        if self.table.labels != labels:
-            # Another list of tags beside the same graph: what the rows mean has changed.
-            self._discard()
-            self.table = Table.of(labels)
-            _write_labels(self._rows, labels)
-        self._said()
+        self._lock = threading.RLock()
+        self._digest = digest
+        self._seen: Stamp | None = None
+        self._pixels: dict[str, Any] = {}
+        self.table = Table.of(Labels((), ()))
+        self.look()
+
+    def look(self) -> None:
+        """Read what is on the disk, where that has changed."""
+        if _stamp(self._folder) == self._seen:
+            return
+        with self._lock:
+            self._seen = _stamp(self._folder)
+            self._pixels = _pixels(self._folder)
+            self.table = _table(self._rows)
+
+    def begin(self, labels: Labels, tagger: str) -> None:
+        """A tagger is asked now: its list of tags is what the rows are of, and it is the one asked last."""
+        with self._lock:
+            self.look()
+            if self.table.labels != labels:
+                # Another list beside the same graph: the rows mean something else now.
+                for path in _parts(self._rows):
+                    path.unlink(missing_ok=True)
+                self.table = Table.of(labels)
+                content = json.dumps({"names": labels.names, "categories": labels.categories}, ensure_ascii=False)
+                write_text(self._rows / "labels.json", content)
+            self._say(tagger)
 
     def pixels(self, picture: Picture) -> str | None:
         """The pixels of a picture whose row is there, by its file alone: nobody has to open it. None where it is not."""
@@ -83,14 +111,13 @@ class Cache:
     def add(self, entries: Sequence[Entry]) -> None:
         """Keep these. What is written is whole, whatever happens next."""
         with self._lock:
+            self.look()
             new = {entry.pixels: entry.row for entry in entries if entry.row is not None}
             if new:
                 self._write(new)
-            # Another run may have written meanwhile.
-            seen = {entry.picture.key: [*entry.picture.mark, entry.pixels] for entry in entries}
-            self._pixels = {**_pixels(self._folder), **self._pixels, **seen}
+            self._pixels = {**self._pixels, **{entry.picture.key: [*entry.picture.mark, entry.pixels] for entry in entries}}
             write_text(self._folder / "pictures.json", json.dumps(self._pixels, ensure_ascii=False))
-            self._said()
+            self._say(_last(self._folder, _stamp(self._folder))[0])
 
     def _write(self, rows: Mapping[str, np.ndarray]) -> None:
         new = np.stack([quantised(row) for row in rows.values()])
@@ -104,42 +131,28 @@ class Cache:
             _write_part(self._rows, parts, list(rows), new)
         self.table = grown
 
-    def _said(self) -> None:
-        content = json.dumps({"tagger": self._tagger, "model": self._digest, "rows": len(self.table), "pictures": len(self._pixels)})
-        file = self._folder / "last.json"
-        with contextlib.suppress(OSError):
-            if file.is_file() and file.read_text(encoding="utf-8") == content:
-                return
-        write_text(file, content)
-
-    def _discard(self) -> None:
-        for path in _parts(self._rows):
-            path.unlink(missing_ok=True)
+    def _say(self, tagger: str) -> None:
+        about = {"tagger": tagger, "model": self._digest, "rows": len(self.table), "pictures": len(self._pixels)}
+        write_text(self._folder / "last.json", json.dumps(about))
+        self._seen = _stamp(self._folder)
 
 
-def opened(state: Path, digest: str, tagger: str) -> Cache | None:
-    """What is kept of a model, without the model; None where nothing is."""
-    table = _table(state / FOLDER / digest[:16])
-    return Cache(state, digest, table.labels, tagger) if len(table) else None
-
-
-def last(state: Path) -> tuple[str, str]:
-    """The tagger asked last and its model's identity; ("", "") where none was."""
+@lru_cache(maxsize=16)
+def _last(folder: Path, stamp: Stamp) -> tuple[str, str]:
+    del stamp
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        found = json.loads((state / FOLDER / "last.json").read_text(encoding="utf-8"))
+        found = json.loads((folder / "last.json").read_text(encoding="utf-8"))
         return str(found.get("tagger", "")), str(found.get("model", ""))
     return "", ""
 
 
-def quantised(row: np.ndarray) -> np.ndarray:
-    """Probabilities as whole numbers of 1/32768; what is no number counts as 0."""
-    return np.rint(np.clip(np.nan_to_num(row, nan=0.0), 0, 1) * SCALE).astype(np.uint16)
-
-
-@lru_cache(maxsize=4)
-def _last(folder: Path, stamp: tuple[int, int]) -> tuple[Table, Mapping[str, Any]]:
-    del stamp
-    return _table(folder / last(folder.parent)[1][:16]), _pixels(folder)
+def _stamp(folder: Path) -> Stamp:
+    """Changes whenever something was added, by whomever."""
+    try:
+        stat = (folder / "last.json").stat()
+    except OSError:
+        return ()
+    return (stat.st_mtime_ns, stat.st_size, stat.st_ino)
 
 
 def _table(folder: Path) -> Table:
@@ -162,10 +175,6 @@ def _labels(folder: Path) -> Labels:
         found = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
         return Labels(tuple(found["names"]), tuple(found["categories"]))
     return Labels((), ())
-
-
-def _write_labels(folder: Path, labels: Labels) -> None:
-    write_text(folder / "labels.json", json.dumps({"names": labels.names, "categories": labels.categories}, ensure_ascii=False))
 
 
 def _write_part(folder: Path, parts: list[Path], pixels: list[str], rows: np.ndarray) -> None:

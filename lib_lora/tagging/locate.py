@@ -70,6 +70,11 @@ def folders_with_pairs(where: Around, labels: Sequence[str]) -> Iterator[tuple[s
                 yield entry.stem, pair
 
 
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder, by name; none where there is no such folder."""
+    return [entry for entry in _entries(folder) if entry.is_dir()]
+
+
 def missing(name: str, files: Sequence[Wanted], where: Around) -> Missing:
     """What has to be put where."""
     return Missing((where.given or where.folders)[0] / name, tuple(files))
@@ -85,8 +90,8 @@ def _places(repo: str, where: Around) -> Iterator[Path]:
     owner, _, name = repo.rpartition("/")
     for base in where.given:
         yield from (base / name, base / f"{owner}_{name}")
-        if base.name in (name, f"{owner}_{name}") or not any(entry.is_dir() for entry in _entries(base)):
-            yield base
+        # A folder named for this run that is itself a tagger's is meant, whatever it is called.
+        yield base
     for base in where.folders:
         yield from (base / name, base / f"{owner}_{name}")
     hub = f"models--{owner}--{name}"
@@ -101,8 +106,7 @@ def _snapshots(folder: Path) -> Iterator[Path]:
         main = (folder / "refs" / "main").read_text(encoding="utf-8").strip()
     if main:
         yield folder / "snapshots" / main
-    entries = [entry for entry in _entries(folder / "snapshots") if entry.is_dir()]
-    yield from sorted(entries, key=lambda entry: entry.stat().st_mtime, reverse=True)
+    yield from sorted(folders_in(folder / "snapshots"), key=lambda entry: entry.stat().st_mtime, reverse=True)
 
 
 def _flat(folder: Path, name: str) -> Pair | None:

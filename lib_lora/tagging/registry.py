@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from lib_lora.core.errors import ConfigError
 from lib_lora.core.messages import say
@@ -35,7 +34,9 @@ def chosen(name: str, around: Around) -> Tagger:
         ready = [tagger for tagger in there.values() if tagger.missing is None]
         default = there[DEFAULT]
         return default if default.missing is None or not ready else ready[0]
-    found = there.get(name.strip()) or there.get(Path(name.strip()).name)
+    # "SmilingWolf/wd-…" means the same; a folder named for this run that is itself a tagger's is meant by any name.
+    named = [name.strip(), name.strip().rpartition("/")[2], *(folder.name for folder in around.given)]
+    found = next((there[one] for one in named if one in there), None)
     if found is None:
         raise ConfigError(say("{kind}: no such {registry}; there are {known}", kind=name, registry=taggers.name, known=list(there)))
     return found

@@ -10,6 +10,17 @@ from lib_lora.tagging.profile import Profile
 from lib_lora.tagging.tagger import Around, Missing, Pair, Running
 
 
+def identified(pair: Pair | None, around: Around) -> Callable[[], str]:
+    """What Tagger.identity is."""
+
+    def identity() -> str:
+        from lib_lora.tagging import digest
+
+        return digest.remembered(pair.model, around.state) if pair else ""
+
+    return identity
+
+
 def starting(pair: Pair | None, profile: Profile, around: Around, name: str, missing: Missing | None = None) -> Callable[[bool], Running]:
     """What Tagger.start is: loads the pair, or raises the sentence about what is missing."""
 

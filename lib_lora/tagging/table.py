@@ -69,3 +69,13 @@ class Table:
         found, values = self.likely(pixels)
         names, kinds = self.labels.names, self.labels.categories
         return {names[at]: float(value) for at, value in zip(found.tolist(), values, strict=True) if kinds[at] != without}
+
+
+def single(labels: Labels, row: np.ndarray) -> tuple[Table, str]:
+    """A table of one picture, and what the picture is called in it."""
+    return Table.of(labels).with_rows(["it"], quantised(row)[None]), "it"
+
+
+def quantised(row: np.ndarray) -> np.ndarray:
+    """Probabilities as whole numbers of 1/32768; what is no number counts as 0."""
+    return np.rint(np.clip(np.nan_to_num(row, nan=0.0), 0, 1) * SCALE).astype(np.uint16)

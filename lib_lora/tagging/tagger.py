@@ -73,13 +73,15 @@ class Running(Protocol):
 class Tagger:
     """A tagger that can be chosen. `hint` is its P=R threshold: where it finds as much falsely as it misses.
 
-    `missing` is None when everything is there; then `start(cpu)` loads it, on the CPU where that is asked for.
+    `missing` is None when everything is there; then `start(cpu)` loads it, on the CPU where that is asked for, and
+    `identity()` is what its weights are known by without loading them (Running.digest).
     """
 
     name: str
     label: str
     kind: str
     start: Callable[[bool], Running]
+    identity: Callable[[], str]
     missing: Missing | None = None
     hint: float | None = None
     place: str = ""

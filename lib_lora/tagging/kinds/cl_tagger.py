@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lib_lora.tagging import locate
 from lib_lora.tagging.profile import CL
 from lib_lora.tagging.registry import NoOptions, taggers
-from lib_lora.tagging.start import starting
-from lib_lora.tagging.tagger import Around, Pair, Tagger, Wanted
+from lib_lora.tagging.start import identified, starting
+from lib_lora.tagging.tagger import Around, Tagger, Wanted
 
 REPO = "cella110n/cl_tagger"
 NAME = "cl_tagger"
@@ -21,34 +21,25 @@ MODELS = ("model.onnx", "model_optimized.onnx")
 def build(options: NoOptions, around: Around) -> Sequence[Tagger]:
     """Each version that is there under its folder's name; without any, what would have to be put where."""
     found: dict[str, Tagger] = {}
-    for name, pair in _versions(around):
-        found.setdefault(name, Tagger(name, name, "cl_tagger", starting(pair, CL, around, name), place=str(pair.model.parent)))
+    for folder in _folders(around):
+        pair = locate.pair_in(folder, CL.labels, MODELS)
+        if pair:
+            start, identity = starting(pair, CL, around, folder.name), identified(pair, around)
+            found.setdefault(folder.name, Tagger(folder.name, folder.name, "cl_tagger", start, identity, place=str(folder)))
     if found:
         return list(found.values())
     files = [Wanted(file, locate.url(REPO, f"{VERSION}/{file}", around)) for file in ("model.onnx", "tag_mapping.json")]
     missing = locate.missing(NAME, files, around)
-    return [Tagger(NAME, NAME, "cl_tagger", starting(None, CL, around, NAME, missing), missing)]
+    return [Tagger(NAME, NAME, "cl_tagger", starting(None, CL, around, NAME, missing), identified(None, around), missing)]
 
 
-def _versions(around: Around) -> list[tuple[str, Pair]]:
-    found = []
-    pair = locate.find(REPO, CL.labels, around, MODELS)
-    if pair:
-        found.append((NAME, pair))
-    for base in (*around.given, *around.folders, *(hub / "models--cella110n--cl_tagger" / "snapshots" for hub in around.hubs)):
-        for folder in (base, *_inside(base), *_inside(base / NAME)):
-            pair = locate.pair_in(folder, CL.labels, MODELS)
-            if pair and pair not in [one for _, one in found]:
-                found.append((folder.name, pair))
-            for inner in _inside(folder) if base.name == "snapshots" else ():
-                pair = locate.pair_in(inner, CL.labels, MODELS)
-                if pair and pair not in [one for _, one in found]:
-                    found.append((inner.name, pair))
-    return found
-
-
-def _inside(folder: Path) -> list[Path]:
-    try:
-        return sorted(entry for entry in folder.iterdir() if entry.is_dir())
-    except OSError:
-        return []
+def _folders(around: Around) -> Iterator[Path]:
+    """Folders that may hold a version: the user's, ours, other programs', then what a hub's cache has of the repository."""
+    owner, _, name = REPO.partition("/")
+    for base in (*around.given, *around.folders):
+        yield from (base, *locate.folders_in(base))
+        for inner in (base / name, base / f"{owner}_{name}"):
+            yield from locate.folders_in(inner)
+    for base in (*around.folders, *around.hubs):
+        for snapshot in locate.folders_in(base / f"models--{owner}--{name}" / "snapshots"):
+            yield from locate.folders_in(snapshot)

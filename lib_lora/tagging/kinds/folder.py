@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lib_lora.tagging import locate
 from lib_lora.tagging.profile import WD
 from lib_lora.tagging.registry import NoOptions, taggers
-from lib_lora.tagging.start import starting
+from lib_lora.tagging.start import identified, starting
 from lib_lora.tagging.tagger import Around, Tagger
 
 
@@ -16,5 +16,6 @@ def build(options: NoOptions, around: Around) -> Sequence[Tagger]:
     """Those that lie in the folders where taggers are looked for."""
     found: dict[str, Tagger] = {}
     for name, pair in locate.folders_with_pairs(around, WD.labels):
-        found.setdefault(name, Tagger(name, name, "folder", starting(pair, WD, around, name), place=str(pair.model.parent)))
+        start, identity = starting(pair, WD, around, name), identified(pair, around)
+        found.setdefault(name, Tagger(name, name, "folder", start, identity, place=str(pair.model.parent)))
     return list(found.values())

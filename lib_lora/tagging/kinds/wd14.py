@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lib_lora.tagging import locate
 from lib_lora.tagging.profile import WD
 from lib_lora.tagging.registry import NoOptions, taggers
-from lib_lora.tagging.start import starting
+from lib_lora.tagging.start import identified, starting
 from lib_lora.tagging.tagger import Around, Tagger, Wanted
 
 OWNER = "SmilingWolf"
@@ -62,6 +62,7 @@ def _tagger(release: Release, around: Around) -> Tagger:
         release.name,
         "wd14",
         starting(pair, WD, around, release.name, missing),
+        identified(pair, around),
         missing,
         release.hint,
         str(pair.model.parent) if pair else "",
