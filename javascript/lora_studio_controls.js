@@ -68,7 +68,8 @@
         if (submits || event.key === "Escape") event.stopPropagation();
     }
 
-    // gradio's groups of choices have a title beside them, but no name: a screen reader would read out the choices alone.
+    // gradio's groups of choices have a title beside them, but no name: a screen reader would read out the choices alone. And
+    // gradio 4 gives each choice a name of its own, so that no arrow key leads from one to the next.
     function groups() {
         for (const group of document.querySelectorAll("fieldset#lora_studio_goal, fieldset.lora_studio_choice")) {
             const title = group.querySelector("[data-testid=block-info]");
@@ -76,6 +77,7 @@
             title.id = `${group.id}_title`;
             group.setAttribute("role", "radiogroup");
             group.setAttribute("aria-labelledby", title.id);
+            for (const choice of group.querySelectorAll("input[type=radio]")) choice.name = group.id;
         }
     }
 
