@@ -6,7 +6,8 @@
 //       (its words are known when the page is drawn); `build` runs once, when a folder is open and the step is first shown;
 //       `shown` each time it is chosen; `changed` after something changed. `tasks`: {kind: {told(task), ended(task)}} are heard
 //       again for a task that was running when the page was reloaded.
-//   foot(name, order, build(box, api))      a place in the bar at the foot: 10 undo, 20 redo, 30 save, 50 repeats, 90 send to Train
+//   foot(name, order, build(box, api))      a place in the bar at the foot: 10 undo and redo, 30 save, 50 repeats, 90 send to Train; where
+//              `build` returns {changed(what)}, that is told like a step
 //   detail(name, order, draw(box, row, api))   a place below the large picture; drawn anew when another one is chosen or its row changed
 //   state     {set, root, client, images, folders, problems, picked: Set of keys, chosen: key or "", where: {…}, total, rows: [row…],
 //              kinds, flags, resolution (0: the loaded model's), shownFor, native}; read it, change it by the calls below
@@ -16,10 +17,11 @@
 //   narrow(where)  changes some of the filter's fields ({kind: "face"}, {all: ["smile"]}; null takes one away) and shows the first page
 //   pick(keys), choose(key)
 //   refresh()      rows anew from the server (a promise)
-//   changed(what)  tells all parts: "rows", "picked", "chosen", "where", "captions", "tags", "classes", "groups", "repeats", "set", "folders";
+//   changed(what)  tells all parts: "rows", "history", "progress", "picked", "chosen", "where", "captions", "tags", "classes", "groups", "repeats", "set", "folders";
 //              after "captions", "tags", "classes", "groups" and "folders" the rows are read anew by themselves
 //   did({text, undo(), redo()})   an act for Ctrl+Z and the buttons; both functions may be async. `history.behind({undo, redo})` is asked
 //              when nothing is left here; each resolves to false when there is nothing to take back
+//   inTurn(work)   runs an async act after those that are under way (Undo and Redo wait for it, too)
 //   task(id, {title, told(task), ended(task)})   follows a task: a bar with Cancel in the page; `ended` gets every end (phase done,
 //              cancelled, failed); a failure is said in the page by itself
 //   say(kind, text, more)   a note in the page, kind "error", "warning" or "good"; `more` is {label, act} for a button; returns the node
@@ -63,7 +65,7 @@
 
     const state = {
         set: "", root: "", client: client(), images: 0, folders: [], problems: [], picked: new Set(), chosen: "", where: {...NOWHERE}, total: 0, rows: [],
-        kinds: {}, flags: {}, resolution: Number(kept("resolution") || 0), shownFor: 0, native: 0, analysis: null,
+        kinds: {}, flags: {}, resolution: Number(kept("resolution") || 0), shownFor: 0, native: 0, analysis: null, turn: Promise.resolve(),
     };
 
     // ---- the server
@@ -141,7 +143,6 @@
         keep(FOLDER, found.root);
         keep(RECENT, [found.root, ...(kept(RECENT) || []).filter((one) => one !== found.root)].slice(0, 8));
         api.frame.draw();
-        if (found.problems.length) say("warning", found.problems.join("\n"));
         await refresh();
         tell("set");
     }
@@ -172,7 +173,7 @@
     const scopeCount = () => state.picked.size || state.total;
 
     function tell(what) {
-        for (const part of [api.gallery, api.picture, ...panels.filter((panel) => panel.built)]) {
+        for (const part of [api.gallery, api.picture, ...panels.filter((panel) => panel.built), ...feet.map((one) => one.heard)]) {
             try { part && part.changed && part.changed(what); } catch (error) { console.error(error); }
         }
     }
@@ -188,9 +189,16 @@
 
     const history = {
         behind: (other) => behind.push(other),
-        undo: () => back(past, future, "undo"),
-        redo: () => back(future, past, "redo"),
+        undo: () => inTurn(() => back(past, future, "undo")),
+        redo: () => inTurn(() => back(future, past, "redo")),
+        can: () => ({undo: past.length > 0 || behind.length > 0, redo: future.length > 0 || behind.length > 0}),
     };
+
+    // Acts one after the other, however fast keys are pressed.
+    function inTurn(work) {
+        state.turn = state.turn.then(work).catch((error) => say("error", error.message));
+        return state.turn;
+    }
 
     function did(act) {
         past.push(act);
@@ -279,7 +287,7 @@
     }
 
     window.loraStudioDataset = {
-        panel, foot, detail, state, post, get, ask, scope, scopeCount, narrow, pick, choose, refresh, changed, tell, did, history, task, say, attempt,
+        panel, foot, detail, state, post, get, ask, scope, scopeCount, narrow, pick, choose, refresh, changed, tell, did, history, inTurn, task, say, attempt,
         el, t, data: (text) => view().data(text), number: (value) => view().number(value), keep, kept, address, base: (path) => path && BASE + path, open, resume, show: (name) => api.frame.show(name),
         parts: {panels, feet, details, past, future, behind}, NOWHERE,
     };

@@ -46,6 +46,9 @@
                 part("foot", {class: "lora_studio_ds_foot"})));
         api.gallery.build(byId("middle"));
         api.picture.build(byId("right"));
+        byId("steps").addEventListener("keydown", stepped);
+        // A click beside everything still leaves the keys working.
+        mount.tabIndex = -1;
         steps();
     }
 
@@ -79,11 +82,20 @@
         if (chosen.shown) chosen.shown();
     }
 
+    function stepped(event) {
+        const by = {ArrowRight: 1, ArrowLeft: -1}[event.key], all = parts.panels, now = all.findIndex((one) => byId(`step_${one.name}`) === event.target);
+        if (!by || now < 0) return;
+        event.preventDefault();
+        const next = all[(now + by + all.length) % all.length];
+        show(next.name);
+        byId(`step_${next.name}`).focus();
+    }
+
     function feet() {
         if (!byId("foot") || !state.set) return;
         for (const part of parts.feet.filter((one) => !one.built)) {
             part.built = el("div", {class: "lora_studio_ds_footpart", "data-part": part.name});
-            part.build(part.built, api);
+            part.heard = part.build(part.built, api) || null;
         }
         byId("foot").append(...parts.feet.map((part) => part.built));
     }
@@ -134,7 +146,11 @@
     api.frame = {steps, show, feet, draw};
     api.foot("history", 10, (box) => {
         const button = (text, how, title) => el("button", {type: "button", class: "lora_studio_button", title, id: `${ID}${how}`, on: {click: () => api.history[how]()}}, text);
-        box.append(button(t("Undo"), "undo", t("Ctrl+Z")), button(t("Redo"), "redo", t("Ctrl+Y")));
+        const undo = button(t("Undo"), "undo", t("Ctrl+Z")), redo = button(t("Redo"), "redo", t("Ctrl+Y"));
+        const rest = () => { const can = api.history.can(); undo.disabled = !can.undo; redo.disabled = !can.redo; };
+        box.append(undo, redo);
+        rest();
+        return {changed: (what) => what === "history" && rest()};
     });
     new MutationObserver(ready).observe(document.documentElement, {childList: true, subtree: true});
     ready();

@@ -96,12 +96,24 @@
             return before && before.row === text ? before : drawn(one, text);
         });
         if (!tiles.length) tiles.push(el("p", {class: "lora_studio_message"}, state.images ? t("No picture fits the filter.") : t("There are no pictures in this folder.")));
-        grid.replaceChildren(...tiles);
+        settle(grid, tiles);
         grid.dataset.total = state.total;
         grid.dataset.offset = list.offset;
         marked();
         pages();
         chips();
+    }
+
+    // What goes goes first: what stays is then in order already and is not moved, so that focus and scroll stay.
+    function settle(grid, tiles) {
+        const held = grid.contains(document.activeElement), wanted = new Set(tiles);
+        for (const node of [...grid.children]) if (!wanted.has(node)) node.remove();
+        let at = grid.firstChild;
+        for (const node of tiles) {
+            if (node === at) at = at.nextSibling;
+            else grid.insertBefore(node, at);
+        }
+        if (held && !grid.contains(document.activeElement) && state.chosen && tile(state.chosen)) tile(state.chosen).focus({preventScroll: true});
     }
 
     function drawn(one, text) {
@@ -160,10 +172,11 @@
     }
 
     function picks() {
-        const some = meant().length, act = (text, label, go) => el("button", {type: "button", class: "lora_studio_button lora_studio_ds_small", title: label, disabled: !some, on: {click: go}}, text);
+        const some = meant().length, act = (words, label, go) => el("button", {type: "button", class: "lora_studio_button lora_studio_ds_small", title: label, disabled: !some, on: {click: go}}, words);
+        const dot = (kind) => el("span", {class: "lora_studio_ds_dot", "data-kind": kind, "aria-hidden": "true"});
         byId("picks").replaceChildren(...[
             el("span", {id: `${ID}picked`}, data(state.picked.size ? t("{n} picked:", {n: number(state.picked.size)}) : t("This one:"))),
-            ...kinds().map(([kind, name], place) => act(`${place + 1} ${name}`, t("Key {n}", {n: place + 1}), () => classify(kind, meant()))),
+            ...kinds().map(([kind, name], place) => act([dot(kind), String(place + 1), el("span", {class: "lora_studio_ds_longer"}, ` ${name}`)], data(`${name} · ${t("Key {n}", {n: place + 1})}`), () => classify(kind, meant()))),
             act(t("To the trash"), t("Key Delete; Ctrl+Z brings it back"), trash),
             el("span", {class: "lora_studio_ds_gap"}),
             el("button", {type: "button", class: "lora_studio_link", title: t("Ctrl+A"), on: {click: () => api.pick(state.rows.map((one) => one.key))}}, t("Pick this page")),
@@ -223,7 +236,7 @@
 
     function keyed(event) {
         if (event.altKey) return null;
-        const inside = event.target.closest(`#${ID}grid, #${ID}right, #${ID}middle`) || !event.target.closest("button, [role=tab], a, summary, input");
+        const inside = !event.target.closest("[role=tab], summary, input");
         if (event.ctrlKey || event.metaKey) return event.key.toLowerCase() === "a" && inside ? () => api.pick(state.rows.map((one) => one.key)) : null;
         if (event.key === "Escape") return state.picked.size ? () => api.pick([]) : null;
         if (!inside) return null;
@@ -261,18 +274,23 @@
 
     // ---- acts, each of which can be taken back
 
-    async function classify(kind, keys, onward) {
-        await api.attempt(async () => {
-            const send = (marks) => api.post("dataset/kind", marks).then((answer) => api.changed("classes").then(() => answer));
-            const before = (await send({keys, kind})).before;
-            api.did({text: t("Class"), undo: () => send({before}), redo: () => send({keys, kind})});
+    // Seen at once, so that the next key means the next picture; sent in the order of the keys.
+    function classify(kind, keys, onward) {
+        for (const one of state.rows.filter((found) => keys.includes(found.key))) one.kind = {name: kind || "", confidence: 1, why: "", by: "hand"};
+        draw();
+        if (onward) move(1);
+        api.tell("rows");
+        const send = (marks) => api.post("dataset/kind", marks).then((answer) => api.changed("classes").then(() => answer));
+        return api.inTurn(async () => {
+            const answer = await api.attempt(() => api.post("dataset/kind", {keys, kind}));
+            if (answer) api.did({text: t("Class"), undo: () => send({before: answer.before}), redo: () => send({keys, kind})});
+            api.changed("classes");
         });
-        if (onward && row(keys[0])) move(1);
     }
 
-    async function trash() {
+    function trash() {
         const keys = meant();
-        await api.attempt(async () => {
+        return api.inTurn(() => api.attempt(async () => {
             let found = await api.post("dataset/trash", {keys});
             const gone = async () => { state.picked.clear(); state.images = found.images; await api.changed("folders"); };
             api.did({
@@ -281,8 +299,8 @@
                 redo: async () => { found = await api.post("dataset/trash", {keys}); await gone(); },
             });
             await gone();
-            api.say("good", found.told, {label: t("Undo"), act: () => api.history.undo()});
-        });
+            api.say("good", [found.told, ...found.problems].join("\n"), {label: t("Undo"), act: () => api.history.undo()});
+        }));
     }
 
     function changed(what) {

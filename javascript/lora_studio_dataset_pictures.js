@@ -102,6 +102,7 @@
             part(t("Folders"), "", el("div", {id: `${ID}folders`, class: "lora_studio_ds_lines"})),
             part(t("Crops"), "", size),
             part(t("Differential groups"), "", el("div", {id: `${ID}grouping`, class: "lora_studio_ds_acts"})),
+            el("details", {id: `${ID}problems`, class: "lora_studio_files"}, el("summary", {}), el("ul", {})),
             el("div", {id: `${ID}trash`, hidden: true}, part(t("In the trash"), "", el("div", {id: `${ID}trashed`}))));
         draw();
     }
@@ -119,6 +120,9 @@
         put("folders", folders());
         put("looks", looks());
         put("grouping", picked());
+        byId("problems").hidden = !state.problems.length;
+        byId("problems").querySelector("summary").textContent = data(t("Found while reading the folder ({n})", {n: number(state.problems.length)}));
+        byId("problems").querySelector("ul").replaceChildren(...state.problems.map((text) => el("li", {}, data(text))));
         size.field.options[0].textContent = data(state.native ? t("as the loaded model wants it: {side}", {side: state.native}) : t("as the loaded model wants it"));
     }
 

@@ -43,7 +43,10 @@ class Answers:
     """What the routes answer, from the workbench."""
 
     def __init__(self, bench: Workbench) -> None:
+        from lib_lora.editor.tokens import Tokens
+
         self.bench = bench
+        self.tokens = Tokens(getattr(bench.host, "count_tokens", None))
 
     def view(self, ask: Ask) -> dict[str, Any]:
         """One page of the pictures that a filter shows, and how many there are of everything."""
@@ -56,7 +59,7 @@ class Answers:
             raise ConfigError(say("resolution: {value} is not between {low} and {high}", value=wanted, low=LOWEST, high=HIGHEST))
         opened.resolution = wanted or native
         version = opened.version
-        rows = Rows(opened, opened.session(text(ask, "client")))
+        rows = Rows(opened, opened.session(text(ask, "client")), self.tokens)
         keys = rows.found(Where.read(ask.body.get("where")), text(ask, "sort", "name"), flag(ask, "descending"))
         first, limit = max(0, int(number(ask, "offset", 0))), max(1, min(PAGE, int(number(ask, "limit", 100))))
         return {

@@ -17,6 +17,7 @@ from lib_lora.workbench.opened import CLASS, UNKNOWN
 if TYPE_CHECKING:
     from lib_lora.editor.filters import Facts, Where
     from lib_lora.editor.session import Session
+    from lib_lora.editor.tokens import Tokens
     from lib_lora.pictures.picture import Picture
 
 SORTS = ("name", "folder", "changed", "size", "lost", "tokens", "kind")
@@ -25,14 +26,15 @@ Words = Mapping[str, str]
 
 
 class Rows:
-    """The rows of one folder as one browser sees them. `count_tokens` of a caption, where somebody can."""
+    """The rows of one folder as one browser sees them."""
 
-    def __init__(self, opened: Opened, session: Session, count_tokens: Callable[[str], int] | None = None) -> None:
+    def __init__(self, opened: Opened, session: Session, tokens: Tokens) -> None:
         self.opened = opened
         self.session = session
-        self.count_tokens = count_tokens
+        self.tokens = tokens
         self.flags = opened.flags(wait=False)
-        self.facts: dict[str, Facts] = opened.facts(flags=self.flags)
+        self.kinds = opened.kinds()
+        self.facts: dict[str, Facts] = opened.facts(flags=self.flags, kinds=self.kinds)
         self.groups = {key: (name, members) for name, members in opened.groups(wait=False).items() for key in members}
 
     def found(self, where: Where, sort: str, descending: bool) -> list[str]:
@@ -41,12 +43,13 @@ class Rows:
             raise ConfigError(say("{name}: {value} is none of {choices}", name="sort", value=repr(sort), choices=SORTS))
         there = set(self.opened.pictures)
         keys = sorted((key for key in self.session.find(where, self.facts) if key in there), key=natural)
-        rank = self._rank(sort)
+        rank = self._rank(sort, keys)
         return keys[::-1] if descending and rank is natural else sorted(keys, key=rank, reverse=descending)
 
     def page(self, keys: Sequence[str], words: Words) -> list[dict[str, Any]]:
         """Their rows."""
-        return [self.row(self.opened.pictures[key], words) for key in keys]
+        tokens = self.tokens.numbers([self.session.text(key) for key in keys])
+        return [self.row(self.opened.pictures[key], words) | {"tokens": n} for key, n in zip(keys, tokens, strict=True)]
 
     def counts(self) -> dict[str, Any]:
         """How many pictures there are of each class, folder and mark, whatever is shown."""
@@ -57,16 +60,16 @@ class Rows:
     def row(self, picture: Picture, words: Words) -> dict[str, Any]:
         """One picture as plain data."""
         key, opened = picture.key, self.opened
-        place, judged, caption = opened.place(key), opened.kind(key), self.session.text(key)
+        place, judged = opened.place(key), self.kinds[key]
         by_hand = key in opened.marks.section(CLASS)
         kin = opened.kin(wait=False)
         seen, group = opened.analyst.seen().get(key), self.groups.get(key)
-        found: dict[str, Any] = {
+        return {
             "key": key,
             "name": picture.path.name,
             "folder": picture.folder,
             "size": list(picture.size),
-            "caption": caption,
+            "caption": self.session.text(key),
             "tags": self.session.tags(key),
             "changed": self.session.changed(key),
             "kind": {"name": judged.kind, "confidence": round(judged.confidence, 2), "why": judged.why.text(words), "by": "hand" if by_hand else "tags"},
@@ -81,27 +84,21 @@ class Rows:
             "flaw": picture.flaw.text(words) if picture.flaw else "",
             **addresses(opened, picture),
         }
-        if self.count_tokens is not None:
-            found["tokens"] = self.count_tokens(caption)
-        return found
 
-    def _rank(self, sort: str) -> Callable[[str], Any]:
+    def _rank(self, sort: str, keys: Sequence[str]) -> Callable[[str], Any]:
         pictures, opened = self.opened.pictures, self.opened
+        lengths = dict(zip(keys, self.tokens.numbers([self.session.text(key) for key in keys]), strict=True)) if sort == "tokens" else {}
         ranks: dict[str, Callable[[str], Any]] = {
             "name": natural,
             "folder": lambda key: (natural(pictures[key].folder), natural(key)),
             "changed": lambda key: (not self.session.changed(key), -pictures[key].mark[1]),
             "size": lambda key: pictures[key].size[0] * pictures[key].size[1],
             "lost": lambda key: -_lost(opened, key),
-            "tokens": lambda key: -self._length(key),
+            "tokens": lambda key: -lengths[key],
             # The least sure first: these are the ones to look at.
-            "kind": lambda key: (ORDER.index(self.facts[key].kind), opened.kind(key).confidence),
+            "kind": lambda key: (ORDER.index(self.facts[key].kind), self.kinds[key].confidence),
         }
         return ranks[sort]
-
-    def _length(self, key: str) -> int:
-        text = self.session.text(key)
-        return self.count_tokens(text) if self.count_tokens is not None else len(text)
 
 
 def addresses(opened: Opened, picture: Picture) -> dict[str, str]:

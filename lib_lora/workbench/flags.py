@@ -55,9 +55,9 @@ def of_place(place: Preview | None) -> list[Flag]:
     return found
 
 
-def of_pixels(seen: Seen | None) -> list[Flag]:
-    """What its pixels say."""
-    found = []
+def of_pixels(seen: Seen | None, flaw: Message | None = None) -> list[Flag]:
+    """What its pixels say, or why they cannot be decoded."""
+    found = [Flag("flaw", flaw)] if flaw is not None else []
     if seen is not None and any(seen.bars):
         left, top, right, bottom = seen.bars
         told = say(

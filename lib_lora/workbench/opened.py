@@ -177,27 +177,31 @@ class Opened:
 
     def flags(self, wait: bool = True) -> dict[str, tuple[Flag, ...]]:
         """What should be known of each picture."""
-        seen, kin = self.analyst.seen(), self.kin(wait)
+        seen, flaws, kin = self.analyst.seen(), self.analyst.flaws(), self.kin(wait)
         member = {key: group for group in self.groups(wait).values() for key in group}
         return {
             key: marks_of.ordered(
                 [
                     *self._of_file(picture),
                     *marks_of.of_place(self.place(key)),
-                    *marks_of.of_pixels(seen.get(key)),
+                    *marks_of.of_pixels(seen.get(key), flaws.get(key)),
                     *marks_of.of_kin(key, kin, member.get(key, ())),
                 ]
             )
             for key, picture in self.pictures.items()
         }
 
-    def facts(self, wait: bool = True, flags: Mapping[str, Sequence[Flag]] | None = None) -> dict[str, Facts]:
-        """What filters go by, of each picture."""
+    def kinds(self) -> dict[str, Judged]:
+        """The classes of all pictures."""
+        return {key: self.kind(key) for key in self.pictures}
+
+    def facts(self, wait: bool = True, flags: Mapping[str, Sequence[Flag]] | None = None, kinds: Mapping[str, Judged] | None = None) -> dict[str, Facts]:
+        """What filters go by, of each picture. What is at hand of it need not be found out again."""
         from lib_lora.editor.filters import Facts
 
-        found = flags if flags is not None else self.flags(wait)
+        found, judged = self.flags(wait) if flags is None else flags, self.kinds() if kinds is None else kinds
         return {
-            key: Facts(picture.folder, self.kind(key).kind or UNKNOWN, frozenset(flag.kind for flag in found.get(key, ())))
+            key: Facts(picture.folder, judged[key].kind or UNKNOWN, frozenset(flag.kind for flag in found.get(key, ())))
             for key, picture in self.pictures.items()
         }
 
