@@ -28,9 +28,13 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Saved:
-    """What a save did. `texts` are the whole texts on the disk now, by file; `backup` is where the old ones are."""
+    """What a save did. `texts` are the whole texts on the disk now, by file; `backup` is where the old ones are.
+
+    `taken` are texts of others for which edits were given up.
+    """
 
     texts: Mapping[str, str | None] = field(default_factory=dict)
+    taken: Mapping[str, str | None] = field(default_factory=dict)
     conflicts: tuple[Conflict, ...] = ()
     failed: tuple[Message, ...] = ()
     backup: str | None = None
@@ -63,10 +67,11 @@ def save(root: Path, state: Path, edits: Sequence[tuple[Sheet, str | None]], ove
             else:
                 conflicts.append(Conflict(sheet.file, text, first_line(now)))
         if not writes:
-            return Saved(done, tuple(conflicts), tuple(failed))
+            return Saved(done, conflicts=tuple(conflicts), failed=tuple(failed))
         backup, written, unwritten = journal.perform(root, state, writes)
         after_of = {one.file: one.after for one in writes}
-        return Saved({**done, **{names[file]: after_of[file] for file in written}}, tuple(conflicts), (*failed, *unwritten), backup)
+        texts = {**done, **{names[file]: after_of[file] for file in written}}
+        return Saved(texts, conflicts=tuple(conflicts), failed=(*failed, *unwritten), backup=backup)
 
 
 def restore(root: Path, state: Path, id: str) -> Saved:

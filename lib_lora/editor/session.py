@@ -159,7 +159,7 @@ class Session:
             edits = [(self._sheets[file], text) for file, text in self._now.items()]
             saved = saving.save(self.catalog.root, self.state, edits, overwrite)
             self._read(saved.texts)
-            return saved
+            return replace(saved, taken=given_up)
 
     def restore(self, backup: str) -> Saved:
         """Put the texts of a backup back on the disk; undo brings back the captions as they were here."""
@@ -168,12 +168,13 @@ class Session:
             self._stand(saved.texts, say("Backup {id} restored", id=backup))
             return saved
 
-    def settle(self, backup: str, forward: bool) -> tuple[Message, ...]:
-        """Finish a save that was cut off, or take it back; returns what failed."""
+    def settle(self, backup: str, forward: bool) -> Saved:
+        """Finish a save that was cut off, or take it back."""
         with self._lock:
             written, failed = journal.settle(self.catalog.root, self.state, backup, forward)
-            self._read({file: journal.read(self.catalog.root / file) for file in written})
-            return tuple(failed)
+            texts = {file: journal.read(self.catalog.root / file) for file in written}
+            self._read(texts)
+            return Saved(texts, failed=tuple(failed))
 
     def _stand(self, texts: Mapping[str, str | None], what: Message) -> None:
         """These are the files' texts now, and the captions too, whatever was edited; that can be undone."""
