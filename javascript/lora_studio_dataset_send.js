@@ -1,0 +1,35 @@
+// "Send to Train": the training form gets the folder, its repeats, trigger word and resolution, and says what it was given.
+(() => {
+    "use strict";
+    const api = window.loraStudioDataset;
+    if (!api || api.send) return;
+
+    const NOTE = "lora_studio_filled";
+    const {state, el, t} = api;
+
+    // The project that was prepared of this folder, if that is known; else the folder that is open.
+    const folder = () => (state.project && (typeof state.project === "string" ? state.project : state.project.folder)) || "";
+    const trigger = () => state.trigger || api.kept("trigger") || "";
+
+    async function send() {
+        const repeats = state.repeats ? {repeats: state.repeats.repeats, counts: state.repeats.counts} : {};
+        const found = await api.post("dataset/send", {folder: folder(), trigger: typeof trigger() === "string" ? trigger() : "", resolution: state.shownFor || state.resolution || state.native || 0, ...repeats});
+        window.loraStudio.fill(found.config);
+        window.loraStudio.reveal();
+        told(found);
+    }
+
+    function told(found) {
+        const panel = document.getElementById("lora_studio_panel"), view = window.loraStudioView;
+        const old = document.getElementById(NOTE);
+        if (old) old.remove();
+        const close = el("button", {type: "button", class: "lora_studio_link", on: {click: () => note.remove()}}, t("Close"));
+        const note = el("div", {id: NOTE, class: "lora_studio_filled", role: "status"}, view.notes("good", t("Filled in from the Dataset page"), found.told), view.notes("warning", t("Look at this first"), found.warnings), close);
+        if (panel) panel.prepend(note);
+    }
+
+    api.send = send;
+    api.foot("send", 90, (box) => {
+        box.append(api.fields.button({id: "lora_studio_ds_send", label: t("Send to Train"), kind: "primary", act: send, help: t("Fills the training form with this folder, its repeats and its trigger word.")}));
+    });
+})();
