@@ -130,7 +130,7 @@
 
     const NAMES = {
         grey: () => t("grey"), tinted: () => t("tinted"), bars: () => t("bars"), exact: () => t("same"), near: () => t("alike"), flip: () => t("flipped"), group: () => t("group"),
-        outlier: () => t("outlier"), small: () => t("small"), no_caption: () => t("no caption"), flaw: () => t("broken"), lint: () => t("caption?"), animated: () => t("animated"),
+        outlier: () => t("outlier"), cropped: () => t("cut off"), small: () => t("small"), no_caption: () => t("no caption"), flaw: () => t("broken"), lint: () => t("caption?"), animated: () => t("animated"),
     };
     const flagName = (flag) => (NAMES[flag] ? NAMES[flag]() : data(flag));
 
