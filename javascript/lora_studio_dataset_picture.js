@@ -10,22 +10,15 @@
     const percent = (share) => number(Math.round(1000 * share) / 10);
     let shown = "", drawnKey = "";
 
-    // What a kind of picture strengthens, as people who train styles found out.
-    const KINDS = {
-        face: () => t("Face close-ups decide how much a face resembles the original."),
-        main: () => t("Main visuals decide composition and the final look: have as many as you can, the figure about half of the picture, width to height about 2 : 3."),
-        full: () => t("Full bodies teach the lower half; a few are enough."),
-        discard: () => t("Discarded pictures are not trained: overloaded costumes, figures lost in the background, contorted poses, another style."),
-        "": () => t("Without a class it counts as a main visual until you choose one."),
-    };
     const PLAIN = ["simple background", "white background", "transparent background", "grey background", "black background", "gradient background", "no background"];
     const PLACES = ["outdoors", "indoors", "scenery", "sky", "room", "city", "forest", "street", "building", "landscape", "beach", "water", "tree", "bedroom", "classroom"];
     const BARE = ["nude", "completely nude", "topless", "bottomless"];
 
+    // What a picture strengthens besides, as people who train styles found out.
     function hints(row) {
         const tags = new Set(row.tags.map((tag) => tag.toLowerCase().replaceAll("_", " "))), has = (list) => list.some((tag) => tags.has(tag)), flags = row.flags.map((flag) => flag.kind);
         return [
-            (KINDS[row.kind.name] || KINDS[""])(),
+            row.kind.name ? (state.teaches || {})[row.kind.name] : t("Without a class it counts as a main visual until you choose one."),
             (flags.includes("grey") || flags.includes("tinted")) && t("Black and white strengthens lines and lighting."),
             has(BARE) && t("Bare skin strengthens muscle lines."),
             !has(BARE) && [...tags].some((tag) => / (shirt|dress|skirt|uniform|jacket|kimono)$|^(shirt|dress|skirt|kimono|armor)$/.test(` ${tag}`.trim())) && t("Clothes strengthen the costume."),

@@ -51,6 +51,7 @@ class Answers:
     def view(self, ask: Ask) -> dict[str, Any]:
         """One page of the pictures that a filter shows, and how many there are of everything."""
         from lib_lora.editor.filters import Where
+        from lib_lora.pictures.classes import KINDS
 
         opened = self.bench.opened(text(ask, "set"))
         native = self._native()
@@ -66,6 +67,7 @@ class Answers:
             "total": len(keys),
             "rows": rows.page(keys[first : first + limit], ask.words),
             **rows.counts(),
+            "teaches": {name: kind.teaches.text(ask.words) for name, kind in KINDS.items()},
             "resolution": opened.resolution,
             "native": native,
             "version": version,
@@ -90,7 +92,7 @@ class Answers:
         """Put pictures into a class; null lets it be guessed again. `before` of an answer takes it back."""
         from lib_lora.pictures.classes import KINDS
 
-        return self._decide(ask, CLASS, "kind", KINDS)
+        return self._decide(ask, CLASS, "kind", tuple(KINDS))
 
     def group(self, ask: Ask) -> dict[str, Any]:
         """Make pictures one differential group of that name; "" takes them out of theirs, null forgets what was decided."""
