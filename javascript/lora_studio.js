@@ -214,6 +214,8 @@
         trouble("");
         try {
             await ask(how, {job: run.status.job});
+            run.status = {...run.status, asked: how};
+            show();
             poll();
         } catch (error) {
             trouble(error.message);

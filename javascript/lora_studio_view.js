@@ -94,6 +94,9 @@
     };
     const phase = (name) => (PHASES[name] ? PHASES[name]() : name);
 
+    // What was asked for counts from the click on, though the step at hand still goes on.
+    const now = (status) => (status.running && status.phase !== "saving" && {stop: t("Stopping …"), cancel: t("Cancelling …")}[status.asked]) || phase(status.phase);
+
     const asked = (status) => ({stop: t("Stopping after this step, then saving"), cancel: t("Cancelling after this step")}[status.asked] || "");
 
     function share(status) {
@@ -106,7 +109,7 @@
         const counted = status.total ? ` ${number(status.done)} / ${number(status.total)}` : "";
         return [
             el("div", {class: "lora_studio_line"},
-                el("strong", {class: "lora_studio_phase"}, data(phase(status.phase) + (status.phase === "training" ? "" : counted))),
+                el("strong", {class: "lora_studio_phase"}, data(now(status) + (status.phase === "training" ? "" : counted))),
                 el("span", {class: "lora_studio_name"}, data(status.name)),
                 el("span", {class: "lora_studio_percent"}, percent)),
             el("div", {class: "lora_studio_bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.floor(part * 100), "aria-label": t("Progress")},

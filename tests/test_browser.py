@@ -105,7 +105,17 @@ def test_cancel_asks_once_more_and_saves_nothing(chrome: Any, slow_page: tuple[s
         phase(page, "training")
         page.click("#lora_studio_cancel")
         assert jobs.status().asked is None
-        page.evaluate("document.querySelector('#lora_studio_cancel').click()")  # at once: the question is withdrawn after a while
+        # Until it has ended, it says what was asked for. At once: the question is withdrawn after a while.
+        said = page.evaluate(
+            """() => new Promise((say) => {
+                new MutationObserver(() => {
+                    const text = document.querySelector('.lora_studio_phase')?.textContent || '';
+                    if (text.startsWith('Cancel')) say(text);
+                }).observe(document.querySelector('#lora_studio_progress'), {childList: true, subtree: true, characterData: true});
+                document.querySelector('#lora_studio_cancel').click();
+            })"""
+        )
+        assert said.startswith("Cancelling …")
         phase(page, "cancelled")
     assert not (folder / "loras" / "nothing.safetensors").exists()
 

@@ -54,6 +54,46 @@ def test_a_job_runs_to_its_end(tmp_path: Path, config: TrainConfig) -> None:
     assert jobs.status() is after, "without an id, the last job"
 
 
+def test_a_new_server_tells_how_the_last_training_ended(tmp_path: Path, config: TrainConfig) -> None:
+    """In the reader's language, with the files that are still there; and only until another one begins."""
+    left = tmp_path / "gone.safetensors"
+
+    def told(*_: Any) -> Generator[Event, None, None]:
+        left.write_bytes(b"")
+        yield Planned(4, 2, 2)
+        yield stepped(1, 0.3)
+        yield Warned(say("Step {step} gave no finite number and was left out.", step=3))
+        yield Saved(left, 1, False, 0.0)
+        yield Saved(Path(__file__), 2, True, 0.0)
+        yield Previewed(Path(__file__), 1)
+        raise DataError(say("{a} of {b}", a=say("inner {n}", n=1), b=["x", say("y")]))
+
+    jobs = jobs_of(tmp_path, told)
+    ended = jobs.wait(jobs.start(config), 20)
+    anew = jobs_of(tmp_path, Script())
+    assert status_document(anew.status()) == status_document(ended)
+    assert anew.status(ended.job).error[0].text({"inner {n}": "<{n}>"}) == "<1> of x, y"
+    assert jobs_of(tmp_path, Script()).files(ended.job) == (left, Path(__file__)), "found by its id, too"
+    left.unlink()
+    assert jobs_of(tmp_path, Script()).status().files == (Path(__file__),)
+    script = Script()
+    anew = jobs_of(tmp_path, script)
+    job = anew.start(config)
+    assert script.reached.wait(20)
+    assert jobs_of(tmp_path, Script()).status() == Status(), "a server that dies now leaves no older end behind"
+    script.gate.set()
+    assert anew.wait(job, 20).ended
+    assert jobs_of(tmp_path, Script()).status().job == job
+
+
+@pytest.mark.parametrize("held", ["", "{", "[]", "7", '{"job": "x"}', '{"job": "x", "phase": "training", "curve": [], "files": []}'])
+def test_an_unreadable_memory_is_none(tmp_path: Path, held: str) -> None:
+    jobs = jobs_of(tmp_path, Script())
+    jobs.host.paths().state.mkdir(parents=True, exist_ok=True)
+    (jobs.host.paths().state / "last_run.json").write_text(held, encoding="utf-8")
+    assert jobs.status() == Status()
+
+
 def test_a_snapshot_does_not_change(tmp_path: Path, config: TrainConfig) -> None:
     script = Script()
     jobs = jobs_of(tmp_path, script)

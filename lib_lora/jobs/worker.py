@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lib_lora.core.errors import BusyError, ConfigError, DataError, HostError, NotFound
 from lib_lora.core.messages import say
 from lib_lora.hosts.base import Host, Lease
+from lib_lora.jobs import memory
 from lib_lora.jobs.failure import failure_of
 from lib_lora.jobs.pace import Pace
 from lib_lora.jobs.status import Status, Tracker
@@ -63,6 +64,7 @@ class Jobs:
         self._remembered = remembered
         self._jobs: dict[str, Job] = {}
         self._last: str | None = None
+        self._recalled = False
         self._starting = threading.Lock()
         self._pace = Pace()
         self._looks: Looks | None = None
@@ -76,6 +78,8 @@ class Jobs:
             self._refuse_second()
             id = uuid.uuid4().hex[:12]
             job = Job(config, facts, Control(), Tracker(id, name, trigger=config.caption.trigger.strip()), self.host.paths().state / "logs" / f"{id}.log")
+            self._recalled = True
+            memory.forget(self.host.paths().state)
             # A daemon, so that a console that is closed does not hang on a step; an orderly end goes through `shutdown`.
             threading.Thread(target=self._work, args=(job,), name=f"lora-studio-{id}", daemon=True).start()
             # The order matters to readers without a lock: a job can be found before it is the last one.
@@ -84,7 +88,8 @@ class Jobs:
         return job.id
 
     def status(self, job: str | None = None) -> Status:
-        """The Status of a job, or of the running or last one; an idle Status when nothing was started yet."""
+        """The Status of a job, or of the running or last one, even of an earlier server; an idle one when nothing was started yet."""
+        self._recall()
         if job is None and self._last is None:
             return Status()
         found = self._found(job or self._last or "")
@@ -171,7 +176,10 @@ class Jobs:
             self._pace.learn(job.config, job.facts, job.tracker.seconds_per_step())
             job.tracker.end(job.tracker.ending or "done")
         finally:
-            job.ended.set()
+            try:
+                memory.remember(self.host.paths().state, job.tracker.status)
+            finally:
+                job.ended.set()
 
     def _failed(self, job: Job, error: BaseException) -> None:
         asked = job.control.request
@@ -182,12 +190,30 @@ class Jobs:
         failure = failure_of(error, job.report, job.config)
         job.tracker.end("failed", failure.messages, failure.exit_code)
 
+    def _recall(self) -> None:
+        """Once: the last training of the server before, as a job that has ended."""
+        if self._recalled:
+            return
+        with self._starting:
+            if self._recalled:
+                return
+            status = memory.recall(self.host.paths().state)
+            if status is not None:
+                tracker = Tracker(status.job, status.name)
+                tracker.status = status
+                job = Job(TrainConfig(), None, Control(), tracker, self.host.paths().state / "logs" / f"{status.job}.log")
+                job.ended.set()
+                self._jobs = {**self._jobs, job.id: job}
+                self._last = job.id
+            self._recalled = True
+
     def _refuse_second(self) -> None:
         status = self.status()
         if status.running:
             raise BusyError(say("{name} is being trained: wait for its end, or stop it first.", name=status.name or status.job))
 
     def _found(self, job: str) -> Job:
+        self._recall()
         found = self._jobs.get(job)
         if found is None:
             raise NotFound(say("There is no job {job}: it was never started here, or it is too long ago.", job=job))
