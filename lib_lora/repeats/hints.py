@@ -28,6 +28,7 @@ def conflicts() -> tuple[Message, ...]:
         say("Kept tags: one guide shuffles all tags, others keep 1 or 3 in front. With a trigger word at least 1 has to be kept, or it does not stay first."),
         say("Alpha: one guide says that an alpha near the rank weakens a LoRA. Its strength is alpha ÷ rank, so that it is the other way round."),
         say("Warm-up: one guide says it begins with a high learning rate; it begins with a low one. The same guide confuses SD2 (768) with SDXL (1024)."),
+        say("Paths: one guide forbids Chinese letters and spaces in paths. They work here; other trainers may stumble over them."),
         say("Noise: noise offset and multires noise serve the same end. Use one of them, not both."),
         say("Steps: a guide's example for a character trains 200 steps in all. The rule of 1000 to 2000 per epoch is meant for styles."),
         say("Restarts: “3 restarts per 50 epochs” may be 12 in 200 epochs or 3 in all. Here the number of cycles is a setting of its own."),
