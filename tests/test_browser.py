@@ -19,7 +19,9 @@ from standin import FACTS, pictures
 from lib_lora import app as composition
 from lib_lora.core.errors import DataError
 from lib_lora.core.messages import say, words
+from lib_lora.core.settings import load
 from lib_lora.jobs import Jobs
+from lib_lora.training.config import TrainConfig
 from lib_lora.ui.train import TrainPage
 
 pytestmark = pytest.mark.browser
@@ -256,6 +258,18 @@ def test_the_hosts_cards_are_listed_after_a_run(chrome: Any, slow_page: tuple[st
         assert page.evaluate(listed)
     context.close()
     assert jobs.status().files
+
+
+def test_a_server_started_anew_shows_how_the_last_run_ended(chrome: Any, tmp_path: Path) -> None:
+    pictures(tmp_path / "6_kazari", 2)
+    before = Jobs(PaintingHost(tmp_path), Counting(steps=40))
+    config = load(TrainConfig, {"data": {"folder": str(tmp_path / "6_kazari")}, "caption": {"trigger": "kazari"}})
+    assert before.wait(before.start(config), 30).phase == "done"
+    with standin_page(tmp_path, Counting()) as (address, _), visit(chrome, address) as page:
+        phase(page, "done")
+        assert page.input_value("#lora_studio_prompt") == "<lora:kazari:1> kazari"
+        assert more_points(page, 30) == 40
+        page.wait_for_function("[...document.querySelectorAll('.lora_studio_previews img')].some((one) => one.complete && one.naturalWidth)")
 
 
 def test_the_example_leaves_with_its_folder(chrome: Any, tmp_path: Path) -> None:
