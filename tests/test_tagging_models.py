@@ -214,6 +214,7 @@ class TestGraphs:
         assert "knows no graphics card" in str(running.notes[0])
         assert self.graph(tmp_path, cpu=True).notes == ()
 
+    @pytest.mark.filterwarnings("ignore:Specified provider")
     def test_a_card_that_cannot_be_used_leaves_the_cpu_and_says_so(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """What onnxruntime does where CUDA's libraries are of another version: it lists the card and cannot open it."""
         import onnxruntime

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib_lora.core.errors import ConfigError
@@ -165,11 +165,11 @@ class TestPolicy:
         assert "sks" not in tags(caption(self.RULES, True, "SKS, mine", policy))
 
 
-words = st.text(st.characters(codec="utf-8", exclude_characters=",\r\n\\", exclude_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1, max_size=12).filter(
-    str.strip
-)
+LETTERS = st.characters(codec="utf-8", exclude_characters=",\r\n\\", exclude_categories=("Cs", "Cc", "Zl", "Zp"))
+words = st.text(LETTERS, min_size=1, max_size=12).filter(str.strip)
 
 
+@settings(deadline=None)
 @given(
     trigger=words,
     old=st.lists(words, max_size=5),
@@ -185,6 +185,7 @@ def test_whatever_is_there_the_trigger_is_first_once_or_nowhere(trigger: str, ol
     assert found == unique(found)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from(["general", "character"])), min_size=1, max_size=12), st.floats(0.06, 1), st.floats(0.06, 1))
 def test_a_tag_is_written_where_its_probability_is_above_its_threshold(rows: list[tuple[float, str]], general: float, character: float) -> None:
     labels = Labels(tuple(f"tag{n}" for n in range(len(rows))), tuple(category for _, category in rows))

@@ -89,7 +89,7 @@ def taggers_document(taggers: Taggers, words: Words) -> dict[str, Any]:
     rows = []
     for tagger in taggers.listed().values():
         missing = tagger.missing
-        needs = {
+        needs = missing and {
             "folder": str(missing.folder),
             "files": [{"name": file.name, "url": file.url, "bytes": file.bytes} for file in missing.files],
             "text": where_to_put(tagger.name, missing).text(words),
@@ -103,7 +103,7 @@ def taggers_document(taggers: Taggers, words: Words) -> dict[str, Any]:
                 "ready": missing is None,
                 "hint": tagger.hint,
                 "place": tagger.place,
-                "missing": needs if missing else None,
+                "missing": needs,
                 "loaded": taggers.loaded == tagger.name,
             }
         )
