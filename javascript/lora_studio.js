@@ -60,7 +60,8 @@
         setTimeout(() => {
             if (calls().busy(how)) return;  // asked again meanwhile: that answer is the one
             fields().retype();
-            form.filling = "";
+            form.filling = form.sent = "";
+            if (form.waiting) return fields().send(form, form.waiting, fill);
             touched(0);
             if (form.after) press(form.after);
             form.after = "";
@@ -380,7 +381,7 @@
         poll();
     }
 
-    window.loraStudio = {touched: () => touched(), exampled, filled, told, taken: (name) => calls().taken(name), start, settled, kept: () => kept(FORM) || "", ask, address, byId, reveal, job: () => form.config, language: () => view().language(), tryIt: null};
+    window.loraStudio = {touched: () => touched(), exampled, filled, told, taken: (name) => calls().taken(name), start, settled, kept: () => form.sent || kept(FORM) || "", fill: (config) => fields().send(form, config, fill), ask, address, byId, reveal, job: () => form.config, language: () => view().language(), tryIt: null};
     function returned() {
         if (document.hidden || !byId("lora_studio_panel")) return;
         poll();

@@ -63,5 +63,18 @@
         keep(EXAMPLE, "null");
     }
 
-    window.loraStudioFields = {keep, kept, field, set, watch, record, retype, example, noExample, trigger: (value) => set(TRIGGER, value)};
+    // ---- another page fills in what it knows; fields that it does not name stay as they are
+
+    function send(form, config, fill) {
+        form.waiting = form.bound && !form.filling ? null : config;
+        if (form.waiting) return;
+        const folder = config.data.folder, other = !form.config || form.config.data.folder !== folder;
+        Object.assign(form, {guessed: folder, next: true});
+        // Name and trigger of another folder's LoRA are not this one's.
+        form.sent = JSON.stringify({config: other ? {...config, save: {name: ""}, caption: {trigger: "", ...config.caption}} : config});
+        record();
+        fill("restore");
+    }
+
+    window.loraStudioFields = {keep, kept, field, set, watch, record, retype, send, example, noExample, trigger: (value) => set(TRIGGER, value)};
 })();

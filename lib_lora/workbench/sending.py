@@ -70,7 +70,6 @@ def send(catalog: Catalog, wish: Wish, unsaved: int = 0) -> Sending:
         config["caption"] = {"trigger": trigger, "keep_tokens": 1}
         told.append(say("Trigger word: {trigger}; it is kept in front when tags are shuffled (1).", trigger=trigger))
     else:
-        config["caption"] = {"trigger": ""}
         warnings.append(say("No trigger word was found: without one every tag learns a part of it."))
     if wish.side:
         data["resolution"] = [wish.side, wish.side]
