@@ -14,7 +14,8 @@ from lib_lora.dataset.folders import CAPTION_SUFFIX
 from lib_lora.doctor.problem import Problem
 
 JUNK = ("thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store")
-MASK_ENDS = ("-masklabel", "-condlabel", "_mask", "-mask", ".mask")
+MASK_ENDS = ("-masklabel", "-condlabel")  # what a trainer writes beside pictures, and nobody else
+LOOSE_MASK_ENDS = ("_mask", "-mask", ".mask")  # a mask where the picture without it is there
 LONGEST_PATH = 259  # letters; what Windows opens without being told otherwise
 CAPTION_ENDS = (".caption", ".cap", ".txt.txt")
 
@@ -186,9 +187,9 @@ def _depth(place: _Place, trained: set[str]) -> list[Problem]:
 
 
 def _is_mask(name: str, place: _Place) -> bool:
-    stem = Path(name).stem
-    end = next((end for end in MASK_ENDS if stem.lower().endswith(end)), "")
-    return bool(end) and stem[: -len(end)] in {Path(other).stem for other in place.pictures}
+    stem = Path(name).stem.lower()
+    end = next((end for end in LOOSE_MASK_ENDS if stem.endswith(end)), "")
+    return stem.endswith(MASK_ENDS) or (bool(end) and stem[: -len(end)] in {Path(other).stem.lower() for other in place.pictures})
 
 
 def _suffix(name: str) -> str:

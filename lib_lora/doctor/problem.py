@@ -39,7 +39,9 @@ class Problem:
 def ordered(problems: list[Problem]) -> tuple[Problem, ...]:
     """Errors first, then by kind in the table's order, then by file."""
     kinds = list(REMEDIES)
-    return tuple(sorted(dict.fromkeys(problems), key=lambda one: (SEVERITIES.index(one.severity), kinds.index(one.kind), one.file)))
+    # A folder that is reached in two ways is told once.
+    different = {(one.kind, one.file): one for one in reversed(problems)}
+    return tuple(sorted(different.values(), key=lambda one: (SEVERITIES.index(one.severity), kinds.index(one.kind), one.file)))
 
 
 REMEDIES = {

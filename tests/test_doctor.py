@@ -1,0 +1,405 @@
+"""doctor: every fault is found once in its place, a good folder has none, and nothing that training refuses is missed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import doctored
+import pytest
+from doctored import TRIGGER, clean, drawing, write
+from PIL import Image
+
+from lib_lora.cli import main
+from lib_lora.dataset.config import BucketConfig, CaptionConfig, DataConfig
+from lib_lora.dataset.scan import scan
+from lib_lora.doctor.examine import Examination, Subject, Wish, examine
+from lib_lora.doctor.problem import REMEDIES, SEVERITIES
+from lib_lora.pictures import catalog
+
+
+class Quiet:
+    cancelled = False
+
+    def tell(self, *_: object) -> None:
+        pass
+
+
+def seen(cache: Path):
+    from functools import partial
+
+    from lib_lora.doctor import eyes
+
+    return partial(eyes.with_cache, cache)
+
+
+def look(folder: Path, trigger: str = TRIGGER, reg: Path | None = None, pixels: bool = True, **wish: object) -> Examination:
+    def words(text: str) -> int:
+        return len(text.replace(",", " ,").split())
+
+    see = seen(folder.parent / f"{folder.name}-cache") if pixels else lambda *_: {}
+    other = catalog.read(reg) if reg else None
+    return examine(Subject(catalog.read(folder), see, other, words), Wish(trigger, **wish), Quiet())  # type: ignore[arg-type]
+
+
+def found(folder: Path, **more: object) -> set[tuple[str, str, str]]:
+    told = [(one.severity, one.kind, one.file) for one in look(folder, **more).problems]  # type: ignore[arg-type]
+    assert len(set(told)) == len(told), "nothing is told twice"
+    return set(told)
+
+
+def test_a_clean_folder_has_nothing(tmp_path: Path) -> None:
+    result = look(clean(tmp_path / "set"))
+    assert (result.images, result.captions, result.problems) == (40, 40, ())
+
+
+def test_names_of_any_kind_are_no_fault(tmp_path: Path) -> None:
+    folder = clean(tmp_path / "配布 素材 😺")
+    for index, name in enumerate(["😺 cat.png", "猫 の 絵.png", "a..b.png", "... .png", "it's (1) [x] {n}.png", "100% #1.png"]):
+        write(folder / "2_girl" / name, drawing(900 + index))
+    # A name that begins with a dot is hidden, for training as for us.
+    assert found(folder) == set()
+
+
+FAULTS = "2_girl"
+
+
+def one_of_each(folder: Path) -> set[tuple[str, str, str]]:
+    """A clean set, and one picture with each fault; returns what is to be found."""
+    clean(folder, 44)
+    here = folder / FAULTS
+    truth: set[tuple[str, str, str]] = set()
+    seeds = iter(range(1000, 2000))
+
+    def fault(severity: str, kind: str, name: str, caption: str | bytes | None = "", image: Image.Image | None = None, where: Path = here) -> Path:
+        truth.add((severity, kind, (where / name).relative_to(folder).as_posix()))
+        return write(where / name, image or drawing(next(seeds)), caption)
+
+    doctored.corrupt(fault("error", "unreadable", "cut.png"))
+    (here / "zero.png").write_bytes(b"")
+    (here / "zero.txt").write_text(f"{TRIGGER}, cat")
+    truth.add(("error", "unreadable", f"{FAULTS}/zero.png"))
+    doctored.animation(here / "moving.webp", next(seeds))
+    truth.add(("warning", "animated", f"{FAULTS}/moving.webp"))
+    fault("hint", "colours", "print.jpg", image=drawing(next(seeds)).convert("CMYK"))
+    fault("hint", "transparent", "clear.png", image=with_hole(next(seeds)))
+    fault("warning", "upscale", "small.png", image=drawing(next(seeds), (300, 400)))
+    fault("error", "too_small", "tiny.png", image=drawing(next(seeds), (600, 40)))
+    fault("warning", "no_caption", "bare.png", None)
+    fault("error", "empty_caption", "empty.png", b"")
+    fault("error", "empty_caption", "blank.png", b" \n ")
+    fault("error", "first_line", "later.png", f"\n{TRIGGER}, cat")
+    fault("error", "text_unreadable", "latin.png", "ohwx, caf\u00e9".encode("latin-1"))
+    fault("warning", "lines", "notes.png", f"{TRIGGER}, cat\nmore of it")
+    fault("warning", "escaped", "escaped.png", f"{TRIGGER}, saber \\(fate\\)")
+    fault("warning", "underscores", "under.png", f"{TRIGGER}, long_hair")
+    fault("warning", "commas", "commas.png", f"{TRIGGER}, 猫，犬")
+    fault("warning", "syntax", "weights.png", f"{TRIGGER}, (cat:1.2)")
+    fault("warning", "duplicates", "twice.png", f"{TRIGGER}, cat, Cat")
+    fault("warning", "contradiction", "against.png", f"{TRIGGER}, 1girl, solo, long hair, short hair")
+    fault("hint", "long", "long.png", ", ".join([TRIGGER, *(f"t{n}" for n in range(40))]))
+    fault("warning", "too_long", "longer.png", ", ".join([TRIGGER, *(f"t{n}" for n in range(120))]))
+    fault("warning", "trigger_missing", "without.png", "cat, tail")
+    fault("warning", "trigger_late", "second.png", f"cat, {TRIGGER}")
+    # The caption is also longer than a chunk, which is said beside it.
+    fault("warning", "trigger_cut", "behind.png", ", ".join([*(f"t{n}" for n in range(40)), TRIGGER]))
+    truth.add(("hint", "long", f"{FAULTS}/behind.png"))
+    fault("warning", "misnamed_caption", "named.png", None)
+    (here / "named.caption").write_text(f"{TRIGGER}, cat")
+    write(here / "stem.jpg", drawing(next(seeds)))
+    fault("error", "same_stem", "stem.png")
+    (here / "alone.txt").write_text("a cat")
+    truth.add(("warning", "orphan", f"{FAULTS}/alone.txt"))
+    (here / "old.gif").write_bytes(b"GIF89a")
+    truth.add(("warning", "other_kind", f"{FAULTS}/old.gif"))
+    (here / "Thumbs.db").write_bytes(b"x")
+    truth.add(("hint", "junk", f"{FAULTS}/Thumbs.db"))
+    write(here / "masked.png", drawing(next(seeds)))
+    fault("error", "mask", "masked-masklabel.png", None, drawing(next(seeds), grey=True))
+    write(folder / "ten_cat" / "x.png", drawing(next(seeds)))
+    truth.add(("warning", "folder_name", "ten_cat"))
+    (folder / "5_nobody").mkdir()
+    truth.add(("error", "empty_folder", "5_nobody"))
+    write(here / "deep" / "x.png", drawing(next(seeds)))
+    truth.add(("warning", "deep_folder", f"{FAULTS}/deep"))
+    return truth
+
+
+def with_hole(seed: int) -> Image.Image:
+    image = drawing(seed).convert("RGBA")
+    image.putpixel((5, 5), (0, 0, 0, 0))
+    return image
+
+
+def of_pixels(folder: Path) -> set[tuple[str, str, str]]:
+    """Faults that show in the pixels alone."""
+    here = folder / FAULTS
+    write(here / "copy.png", drawing(3), None)
+    (here / "copy.txt").write_text(f"{TRIGGER}, other words")
+    write(here / "z_near.jpg", drawing(4))
+    write(here / "z_mirror.png", drawing(5).transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    write(here / "bars.png", doctored.barred(3000))
+    return {
+        ("warning", "exact", f"{FAULTS}/copy.png"),
+        ("warning", "near", f"{FAULTS}/z_near.jpg"),
+        ("hint", "flips", f"{FAULTS}/z_mirror.png"),
+        ("warning", "bars", f"{FAULTS}/bars.png"),
+    }
+
+
+def test_one_fault_of_each_kind_is_found_once_and_nothing_else(tmp_path: Path) -> None:
+    truth = one_of_each(tmp_path / "set")
+    assert found(tmp_path / "set", pixels=False) == truth
+
+
+def test_what_the_pixels_say_is_found_once_and_nothing_else(tmp_path: Path) -> None:
+    truth = of_pixels(clean(tmp_path / "set"))
+    assert found(tmp_path / "set") == truth
+
+
+def test_all_of_it_together(tmp_path: Path) -> None:
+    truth = one_of_each(tmp_path / "set") | of_pixels(tmp_path / "set")
+    result = look(tmp_path / "set")
+    assert {(one.severity, one.kind, one.file) for one in result.problems} == truth
+    assert [SEVERITIES.index(one.severity) for one in result.problems] == sorted(SEVERITIES.index(one.severity) for one in result.problems)
+    there = [path for path in (tmp_path / "set" / FAULTS).iterdir() if path.suffix in (".png", ".jpg", ".webp")]
+    assert result.images == len(there) - 1, "all but the mask"
+    assert result.captions == sum(path.with_suffix(".txt").is_file() for path in there) - 1, "the one that is not UTF-8 says nothing"
+
+
+def test_whatever_training_refuses_is_an_error_here(tmp_path: Path) -> None:
+    """The scan of training is asked about each fault by itself; none of its problems and warnings may be unknown here."""
+    folder = tmp_path / "all"
+    one_of_each(folder)
+    names = sorted({path.stem for path in (folder / FAULTS).iterdir() if path.is_file()})
+    compared = refused = 0
+    for name in names:
+        alone = tmp_path / "alone" / name
+        for path in (folder / FAULTS).glob(f"{name}.*"):
+            target = alone / FAULTS / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+        said = scan(DataConfig(folder=str(alone)), CaptionConfig(trigger=TRIGGER), BucketConfig())
+        told = [one for one in look(alone, pixels=False).problems if one.kind != "few"]
+        compared += 1
+        refused += bool(said.problems)
+        # A mask is trained as a picture without a word.
+        assert bool(said.problems) == any(one.severity == "error" and one.kind != "mask" for one in told), (name, said.problems, told)
+        assert not said.warnings or any(one.severity in ("error", "warning") for one in told), (name, said.warnings, told)
+    assert compared > 60 and refused >= 7
+
+
+def test_a_folder_laid_out_otherwise_is_told_and_looked_through_all_the_same(tmp_path: Path) -> None:
+    folder = clean(tmp_path / "set")
+    (folder / "2_girl").rename(folder / "girl")
+    write(folder / "girl" / "under.png", drawing(70), "ohwx, long_hair")
+    assert found(folder, pixels=False) == {("error", "layout", ""), ("warning", "folder_name", "girl"), ("warning", "underscores", "girl/under.png")}
+
+
+def test_the_inner_folder_and_both_layouts_are_told(tmp_path: Path) -> None:
+    folder = clean(tmp_path / "set")
+    assert found(folder / "2_girl", pixels=False) == {("warning", "inner_folder", "")}
+    write(folder / "loose.png", drawing(70))
+    assert found(folder, pixels=False) == {("warning", "both_layouts", "")}
+
+
+def test_an_empty_folder_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    assert found(tmp_path / "set") == {("error", "layout", "")}
+
+
+@pytest.mark.parametrize(("n", "kinds"), [(1, {"few"}), (19, {"few"}), (20, {"few"}), (39, {"few"}), (40, set())])
+def test_few_pictures_are_a_hint(tmp_path: Path, n: int, kinds: set[str]) -> None:
+    result = look(clean(tmp_path / "set", n), pixels=False)
+    assert {one.kind for one in result.problems} == kinds
+    assert all("40" in one.what.text() for one in result.problems)
+
+
+def test_batches_that_a_bucket_never_fills(tmp_path: Path) -> None:
+    folder = clean(tmp_path / "set")
+    write(folder / "2_girl" / "wide.png", drawing(70, (900, 520)))
+    assert found(folder, pixels=False, batch=2) == set(), "two repeats fill a batch of two"
+    result = look(folder, pixels=False, batch=3)
+    assert [(one.kind, one.file) for one in result.problems] == [("tiny_buckets", "")]
+    assert "(2)" in result.problems[0].what.text()
+
+
+def test_the_resolution_decides_what_is_small(tmp_path: Path) -> None:
+    folder = clean(tmp_path / "set")
+    kinds = {(one.severity, one.kind) for one in look(folder, pixels=False, resolution=(768, 768)).problems}
+    assert kinds == {("warning", "upscale")}
+    assert {one.severity for one in look(folder, pixels=False, resolution=(576, 576)).problems} == {"hint"}
+
+
+def test_mostly_grey(tmp_path: Path) -> None:
+    folder = clean(tmp_path / "set")
+    for index in range(40):
+        write(folder / "2_grey" / f"{index}.png", drawing(500 + index, grey=True))
+    assert found(folder) == set(), "half is no majority"
+    write(folder / "2_grey" / "one more.png", drawing(600, grey=True))
+    assert found(folder) == {("warning", "grey", "")}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_links_are_told(tmp_path: Path) -> None:
+    folder = clean(tmp_path / "set")
+    other = write(tmp_path / "elsewhere" / "a.png", drawing(70))
+    (folder / "2_girl" / "link.png").symlink_to(other)
+    (folder / "2_girl" / "link.txt").write_text(f"{TRIGGER}, cat")
+    (folder / "2_girl" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (folder / "2_girl" / "loop.png").symlink_to(folder / "2_girl" / "loop.png")
+    (folder / "round").symlink_to(folder)
+    assert found(folder, pixels=False) == {
+        ("hint", "link", "2_girl/link.png"),
+        ("warning", "broken_link", "2_girl/gone.png"),
+        ("warning", "broken_link", "2_girl/loop.png"),
+        ("hint", "link", "round"),
+    }
+
+
+@pytest.mark.skipif(os.name == "nt", reason="these are one file there")
+def test_names_that_differ_in_case_only(tmp_path: Path) -> None:
+    folder = clean(tmp_path / "set")
+    write(folder / "2_girl" / "Cat.png", drawing(70))
+    if (folder / "2_girl" / "cat.png").exists():
+        pytest.skip("this disk does not tell them apart")
+    write(folder / "2_girl" / "cat.png", drawing(71))
+    assert found(folder, pixels=False) == {("warning", "case", "2_girl/cat.png")}
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root reads everything")
+def test_a_folder_that_cannot_be_entered(tmp_path: Path) -> None:
+    folder = clean(tmp_path / "set")
+    (folder / "shut").mkdir()
+    (folder / "shut").chmod(0)
+    try:
+        assert ("error", "closed", "shut") in found(folder, pixels=False)
+    finally:
+        (folder / "shut").chmod(0o755)
+
+
+def test_long_paths(tmp_path: Path) -> None:
+    folder = clean(tmp_path / "set")
+    name = "x" * (262 - len(str(folder / "2_girl")) - 5) + ".png"
+    write(folder / "2_girl" / name, drawing(70))
+    key = f"2_girl/{name}"
+    told = found(folder, pixels=False)
+    assert {(kind, file) for _, kind, file in told} >= {("long_path", key)}
+
+
+# --- the regularisation set ---
+
+
+def reg_of(folder: Path, n: int = 40, caption: str = "1girl, smile") -> Path:
+    for index in range(n):
+        write(folder / "1_other" / f"{index:03}.png", drawing(5000 + index), caption)
+    return folder
+
+
+def test_a_good_regularisation_set(tmp_path: Path) -> None:
+    result = look(clean(tmp_path / "set"), reg=reg_of(tmp_path / "reg"))
+    assert result.problems == ()
+    assert result.audit is not None
+    assert (result.audit.count, result.audit.wanted, result.audit.coverage, result.audit.missing) == (40, 40, 1.0, ())
+
+
+def test_every_fault_of_a_regularisation_set(tmp_path: Path) -> None:
+    folder, reg = clean(tmp_path / "set"), reg_of(tmp_path / "reg", 35)
+    for index in range(3):
+        (folder / "2_girl" / f"{index:03}.txt").write_text("ohwx, 1girl, hat, red hair, cat")
+    write(reg / "1_other" / "shared.png", drawing(7), "1girl")
+    write(reg / "1_other" / "leak.png", drawing(6000), "1girl, OHWX")
+    doctored.corrupt(write(reg / "1_other" / "cut.png", drawing(6001), "1girl"))
+    name = reg.as_posix()
+    told = look(folder, reg=reg)
+    assert {(one.severity, one.kind, one.file) for one in told.problems} == {
+        ("error", "reg_shared", f"{name}/1_other/shared.png"),
+        ("error", "reg_leak", f"{name}/1_other/leak.png"),
+        ("error", "reg_flaw", f"{name}/1_other/cut.png"),
+        ("warning", "reg_count", f"{name}/"),
+        ("warning", "reg_coverage", f"{name}/"),
+    }
+    assert told.audit is not None
+    assert told.audit.coverage == pytest.approx(2 / 5)
+    assert told.audit.missing == (("cat", 3), ("hat", 3), ("red hair", 3))
+
+
+def test_the_training_set_is_no_regularisation_set(tmp_path: Path) -> None:
+    folder = clean(tmp_path / "set")
+    assert found(folder, reg=folder / "2_girl", pixels=False) == {("error", "reg_same", f"{(folder / '2_girl').as_posix()}/")}
+
+
+# --- the command ---
+
+
+def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    code = main(["doctor", *argv])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_the_command_answers_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = clean(tmp_path / "a set 😺")
+    write(folder / "2_girl" / "empty.png", drawing(70), b"")
+    code, out, err = run(capsys, str(folder), "--trigger", TRIGGER, "--json")
+    document = json.loads(out)
+    assert (code, err, list(document)) == (0, "", ["images", "captions", "problems"])
+    assert (document["images"], document["captions"]) == (41, 41)
+    assert [list(one) for one in document["problems"]] == [["severity", "file", "what", "fix"]]
+    assert document["problems"][0] == {
+        "severity": "error",
+        "file": "2_girl/empty.png",
+        "what": "its caption is empty",
+        "fix": "Tag the picture, or write what it shows.",
+    }
+
+
+def test_a_person_reads_it_in_groups_and_in_chinese(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = clean(tmp_path / "set")
+    for index in range(30):
+        (folder / "2_girl" / f"{index:03}.txt").write_text("cat")
+    code, out, _ = run(capsys, str(folder), "--trigger", TRIGGER)
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[:4] == ["40 pictures, 40 captions: 30 findings", "", "30 warnings: worth mending before a long run", "  Trigger word"]
+    assert sum(line.startswith("    2_girl/") for line in lines) == 20
+    assert lines[-2:] == ["    … and 10 more of this kind", "    → Put the trigger word first."]
+    _, chinese, _ = run(capsys, str(folder), "--trigger", TRIGGER, "--lang", "zh_CN")
+    assert len(chinese.splitlines()) == len(lines)
+    assert "触发词" in chinese and "Trigger" not in chinese
+
+
+def test_a_clean_folder_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, str(clean(tmp_path / "set")), "--trigger", TRIGGER) == (0, "40 pictures: nothing is wrong with them.\n", "")
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "words"),
+    [
+        (["nowhere"], 3, "there is no such folder"),
+        (["a.txt"], 3, "this is a file"),
+        (["."], 0, ""),
+        ([".", "--reg", "nowhere"], 3, "there is no such folder"),
+        ([".", "--batch", "0"], 2, "batch_size"),
+        ([".", "--resolution", "x"], 2, "resolution"),
+        ([], 2, "FOLDER"),
+    ],
+)
+def test_exit_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argv: list[str], code: int, words: str) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    monkeypatch.chdir(tmp_path)
+    got, out, _ = run(capsys, *argv, "--json")
+    assert got == code
+    assert words in json.loads(out).get("error", "")
+
+
+def test_every_kind_has_its_remedy_and_every_remedy_is_of_use() -> None:
+    """Kinds are strings in the code that finds them; one that is misspelt would only show when it is found."""
+    import re
+
+    package = Path(__file__).parents[1] / "lib_lora"
+    source = "".join(path.read_text(encoding="utf-8") for room in ("doctor", "pictures") for path in (package / room).glob("*.py"))
+    named = set(re.findall(r'(?:Problem|Finding)\(\s*"(\w+)"', source)) | {"near", "flips"}
+    assert named - {"unsaved"} <= set(REMEDIES)
+    assert set(REMEDIES) - named <= {"unsaved"}
