@@ -127,7 +127,17 @@ class _Answers:
             "1 caption was changed. Save writes it to the disk; undo takes it back.",
             "{n} captions were changed. Save writes them to the disk; undo takes it back.",
         )
-        return {"changed": len(change.edits), "of": change.of, "left_out": [one.text(ask.words) for one in change.left_out], "said": sentence.text(ask.words)}
+        undo, redo = made.session.history()
+        return {
+            "changed": len(change.edits),
+            "of": change.of,
+            "what": change.what.text(ask.words),
+            "left_out": [one.text(ask.words) for one in change.left_out],
+            "said": sentence.text(ask.words),
+            "unsaved": made.session.unsaved(),
+            "undo": undo.text(ask.words) if undo else "",
+            "redo": redo.text(ask.words) if redo else "",
+        }
 
     def download(self, ask: Ask) -> dict[str, Any]:
         """Start fetching a tagger's files: {"task"}. Only ever because somebody asked for it."""
