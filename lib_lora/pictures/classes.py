@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from lib_lora.core.messages import Message, say
@@ -12,6 +13,7 @@ from lib_lora.core.messages import Message, say
 FACE, MAIN, FULL, DISCARD = "face", "main", "full", "discard"
 LIKELY = 0.35  # tags a tagger finds less likely are none
 SURE = 0.85  # how sure a tag without a probability is
+WORDS, IN_SENTENCE = 3, 0.6  # a tag with so many spaces is a sentence; how sure what it names is
 FACE_RATIO = 0.40  # a face that takes so much of the height is the picture's subject
 FACE_SMALL = 0.25  # and one that takes less is not, whatever the tags say
 SEVERAL = 3  # people, from which on a picture teaches nobody
@@ -39,9 +41,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         FACE: Kind("Face close-up", say("Face close-ups decide how alike the faces are drawn.")),
         MAIN: Kind(
             "Main visual",
-            say(
-                "Main visuals decide composition and the final look: a figure that fills about half of the picture, width to height about 2:3. Have most of these."
-            ),
+            say("Main visuals decide composition and the final look: best a figure on about half of a picture of 2:3. Have most of these."),
         ),
         FULL: Kind("Full body", say("Full bodies help with how legs and lower halves are drawn. A set can do without them.")),
         DISCARD: Kind(
@@ -116,7 +116,16 @@ def judge(tags: Mapping[str, float] | Iterable[str], face_ratio: float | None = 
 def _plain(tags: Mapping[str, float] | Iterable[str]) -> dict[str, float]:
     """Tags as they are compared, with how sure they are, the unlikely ones left out."""
     pairs = tags.items() if isinstance(tags, Mapping) else ((tag, SURE) for tag in tags)
-    return {tag.replace("_", " ").replace("\\", "").strip().lower(): float(sure) for tag, sure in pairs if sure >= LIKELY}
+    known = {tag.replace("_", " ").replace("\\", "").strip().lower(): float(sure) for tag, sure in pairs if sure >= LIKELY}
+    for sentence in [tag for tag in known if tag.count(" ") >= WORDS]:
+        known.update(dict.fromkeys(_vocabulary().findall(sentence), IN_SENTENCE))
+    return known
+
+
+@lru_cache(maxsize=1)
+def _vocabulary() -> re.Pattern[str]:
+    names = {*NOT_ONE_PICTURE, *TEXT, *CLOSE[:-1], *WHOLE, *FEET, *FOOTWEAR, *HALF, *PERSON, *NOBODY}
+    return re.compile(r"\b(?:" + "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)) + r")\b")
 
 
 def _first(known: Mapping[str, float], names: Iterable[str]) -> tuple[str, float] | None:

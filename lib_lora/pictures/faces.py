@@ -50,8 +50,8 @@ class Detector:
     def faces(self, image: Image.Image) -> tuple[Face, ...]:
         """The faces of an upright RGB picture, the surest first."""
         pixels, scale, left, top = _fitted(image, self._side)
-        rows = _rows(self._session.run(None, {self._input: pixels})[0])
-        found = [(row, score) for row, score in zip(rows, _scores(rows), strict=True) if score >= SCORE]
+        rows, scores = candidates(self._session.run(None, {self._input: pixels})[0])
+        found = [(row, score) for row, score in zip(rows, scores, strict=True) if score >= SCORE]
         boxes = [(_in_picture(row, scale, left, top, image.size), float(score)) for row, score in found]
         return tuple(Face(box, score) for box, score in _apart(boxes))
 
@@ -63,7 +63,7 @@ def _session(path: Path, providers: Sequence[str]) -> Any:
         raise MissingDependency(say("Finding faces needs the package onnxruntime: pip install onnxruntime")) from error
     try:
         return onnxruntime.InferenceSession(str(path), providers=list(providers))
-    except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no base of their own
+    except Exception as error:  # onnxruntime's errors have no base of their own
         raise HostError(say("{file}: this face detector cannot be loaded ({why})", file=path.name, why=str(error).splitlines()[0])) from error
 
 
@@ -84,17 +84,16 @@ def _fitted(image: Image.Image, side: int) -> tuple[np.ndarray, float, int, int]
     return np.ascontiguousarray(pixels), scale, left, top
 
 
-def _rows(output: np.ndarray) -> np.ndarray:
-    """A row for each candidate: newer graphs give columns, of which there are many more than values in one."""
-    rows = output[0]
-    return rows.T if rows.shape[0] < rows.shape[1] else rows
+def candidates(output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The output of a graph → a row (x, y, width, height) and a score for each box.
 
-
-def _scores(rows: np.ndarray) -> np.ndarray:
-    # Five values: the last is the score. With more, older graphs have "there is something" before the classes.
-    if rows.shape[1] <= 5:
-        return rows[:, 4]
-    return rows[:, 4] * rows[:, 5:].max(axis=1)
+    Newer graphs give a column for each box, box and scores of classes; older ones a row, with a score that there is
+    something at all before those of the classes.
+    """
+    found = output[0]
+    if found.shape[0] < found.shape[1]:
+        return found[:4].T, found[4:].max(axis=0)
+    return found[:, :4], found[:, 4] * (found[:, 5:].max(axis=1) if found.shape[1] > 5 else 1)
 
 
 def _in_picture(row: np.ndarray, scale: float, left: int, top: int, size: tuple[int, int]) -> Box:

@@ -11,7 +11,7 @@ from lib_lora.pictures.seen import Seen
 
 FEWEST = 12  # pictures, below which there is no usual style to differ from
 CLIP = 6.0  # one strange number makes no stranger
-FAR = 4.5  # times the usual spread beyond the usual distance
+FAR = 4.0  # times the usual spread beyond the usual distance
 LEAST = 2.0
 NORMAL = 1.4826  # a normal distribution's deviation in its median absolute ones
 

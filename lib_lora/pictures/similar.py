@@ -119,6 +119,8 @@ def _judged(table: _Table, left: np.ndarray, right: np.ndarray) -> tuple[np.ndar
 
 def _is_redrawn(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Whether most of a picture is the same to the line, and some of it was drawn anew."""
+    if not len(one):
+        return np.zeros(0, bool)
     apart = np.abs(one - other)
     colour = _most(apart[..., :3])
     unchanged = (colour <= UNCHANGED) & (apart[..., 3] <= UNCHANGED)
