@@ -163,7 +163,7 @@ class Answers:
             faces={key: box for key, found in opened.marks.section(FACE).items() if key in pictures and (box := _box(found, pictures[key].size))},
             bars={key: tuple(found.bars) for key, found in seen.items() if any(found.bars)},
             tags={key: frozenset(tag for tag, score in opened.scores(key).items() if score >= SURE) for key in pictures},
-            mirrored=frozenset(kin.flip),
+            mirrored=dict(kin.flip),
             repeats=_table(ask, "repeats", int),
             names=_table(ask, "names", str),
             keys=frozenset(keys) if keys else None,

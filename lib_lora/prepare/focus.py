@@ -12,8 +12,9 @@ from lib_lora.prepare.shapes import Box, Size, around, at, middle
 
 SEEN = 96  # px of the longer side that is looked at
 EDGES, DETAIL, DISTANCE, SKIN = 0.5, 0.15, 0.6, 0.9
+OUTLINE = 4
 HEAD_ROOM = 0.08  # of the cut's height, above what stands out
-PRESENT = 0.12  # of the strongest row: less is no part of the subject
+PRESENT = 0.2  # of the strongest row: less is no part of the subject
 
 
 def place(image: Image.Image, cut: Size, face: Box | None = None) -> Box:
@@ -37,8 +38,10 @@ def interest(image: Image.Image) -> np.ndarray:
     small = image.resize(tuple(max(2, round(side * scale)) for side in image.size), Image.Resampling.BOX) if scale < 1 else image
     pixels = np.asarray(small.convert("RGB"), dtype=np.float32) / 255
     grey = pixels @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    distance = _above(np.linalg.norm(pixels - np.median(_rim(pixels), axis=0), axis=2))
     edges, detail = _above(_gradient(grey)), _above(_entropy(grey))
+    # A figure has an outline; a background that changes softly has none, however far its colours go.
+    outlined = np.minimum(1, OUTLINE * _blurred(_unit(edges), 4))
+    distance = _above(_strangeness(pixels)) * outlined
     skin = _skin(pixels) * np.minimum(1, distance * 2)
     return EDGES * _unit(edges) + DETAIL * _unit(detail) * (edges > 0) + DISTANCE * _unit(distance) + SKIN * skin
 
@@ -70,6 +73,17 @@ def _rim(values: np.ndarray) -> np.ndarray:
     wide = max(1, min(values.shape[:2]) // 16)
     flat = (-1, *values.shape[2:])
     return np.concatenate([values[:wide].reshape(flat), values[:, :wide].reshape(flat), values[:, -wide:].reshape(flat)])
+
+
+def _strangeness(pixels: np.ndarray) -> np.ndarray:
+    """How far each place's colour is from the background's, as it is left and right of it, above it, and all around.
+
+    The nearest of these counts: a sky that darkens downwards is background everywhere. Below stands the figure itself.
+    """
+    wide = max(1, min(pixels.shape[:2]) // 16)
+    sides = [np.median(pixels[:, :wide], axis=1)[:, None], np.median(pixels[:, -wide:], axis=1)[:, None]]
+    around = [*sides, np.median(pixels[:wide], axis=0)[None], np.median(_rim(pixels), axis=0)]
+    return np.min([np.linalg.norm(pixels - one, axis=2) for one in around], axis=0)
 
 
 def _above(values: np.ndarray) -> np.ndarray:

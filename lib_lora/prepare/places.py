@@ -101,7 +101,7 @@ def aside(target: Path, word: str) -> Path:
     """A free name in the trash beside a project, which is made where it is missing."""
     trash = target.parent / TRASH
     trash.mkdir(exist_ok=True)
-    stamp = datetime.datetime.now(datetime.timezone.utc).astimezone().strftime("%Y%m%d-%H%M%S")
+    stamp = datetime.datetime.now(datetime.timezone.utc).astimezone().strftime("%Y%m%d-%H%M%S-%f")
     found, number = trash / f"{target.name}-{word}-{stamp}", 1
     while found.exists():
         number += 1

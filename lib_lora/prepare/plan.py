@@ -18,8 +18,10 @@ DISCARD, DIFFERENTIAL, MAIN = "discard", "differential", "main"
 class Known:
     """What is known of pictures beside their files, by key. `captions`: as edited. `tags`: what a tagger saw.
 
-    `classes`: face, main, full, discard or a name of the user's own. `mirrored`: pictures whose mirror image lies among
-    the others. `bars` are the widths (left, top, right, bottom) of bars that are there already. `repeats` and `names` are by class; `keys` are the pictures that are wanted, None for all. `settled`: nothing more about pixels is being found out.
+    `classes`: face, main, full, discard or a name of the user's own. `mirrored`: the mirror images of a picture
+    among the others. `bars` are the widths (left, top, right, bottom) of bars that are there already. `repeats` and `names`
+    are by class; `keys` are the pictures that are wanted, None for all. `edited` captions are not saved yet. `settled`:
+    nothing more about pixels is being found out.
     """
 
     captions: Mapping[str, str] = field(default_factory=dict)
@@ -28,7 +30,7 @@ class Known:
     faces: Mapping[str, Box] = field(default_factory=dict)
     bars: Mapping[str, Box] = field(default_factory=dict)
     tags: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    mirrored: frozenset[str] = frozenset()
+    mirrored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     repeats: Mapping[str, int] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     keys: frozenset[str] | None = None

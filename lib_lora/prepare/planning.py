@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from lib_lora.core.messages import Message, say
 from lib_lora.dataset import captions as texts
 from lib_lora.pictures.picture import Catalog, Picture
-from lib_lora.prepare import captions, flips, layout, manifest, repeats, sentences
+from lib_lora.prepare import captions, flips, layout, manifest, sentences
 from lib_lora.prepare.config import PrepareConfig
 from lib_lora.prepare.layout import Placed
 from lib_lora.prepare.names import Taken, safe
 from lib_lora.prepare.plan import DISCARD, DUPLICATE, FLIP, ORIGINAL, Copy, Folder, Known, Plan
+from lib_lora.prepare.repeats import settled
 from lib_lora.prepare.shapes import Box, Shape, Size, shape
 
 PNG_BYTES, JPEG_BYTES = 1.5, 0.4  # of a pixel, for drawn pictures
@@ -39,7 +40,7 @@ def make(catalog: Catalog, config: PrepareConfig, known: Known | None = None, up
     earlier = manifest.copies(catalog.root)
     pictures = layout.pictures_of(catalog, known, earlier)
     groups = layout.groups_of(pictures, known)
-    config, known, advice = repeats.settled(pictures, groups, known, config)
+    config, known, advice = settled(pictures, groups, known, config)
     placed = layout.place(pictures, groups, known, config)
     names = layout.folder_names(list(dict.fromkeys(one.kind for one in placed if one.times)), catalog, known, config)
     tally = Tally()

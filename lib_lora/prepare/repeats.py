@@ -20,8 +20,13 @@ def settled(
     """Settings and knowledge with repeats for every class, and what the rules have to say about them."""
     if config.folders.by != "classes" or known.repeats or not pictures:
         return config, known, ()
-    grouped = {key for group in groups for key in group}
-    counts = Counter(known.classes.get(picture.key) or MAIN for picture in pictures if picture.key not in grouped)
+    grouped, seen = {key for group in groups for key in group}, set[str]()
+    counts: Counter[str] = Counter()
+    for picture in pictures:
+        # A picture and its mirror image that lies here already are one original.
+        if picture.key not in grouped and not seen.intersection(known.mirrored.get(picture.key, ())):
+            counts[known.classes.get(picture.key) or MAIN] += 1
+            seen.add(picture.key)
     others = {kind: number for kind, number in counts.items() if kind not in (MAIN, FACE, DIFFERENTIAL)}
     answer = solve(Problem(counts[MAIN], counts[FACE], others, tuple(len(group) for group in groups), flip=config.copies.flip))
     if not answer.feasible or answer.repeats is None:
