@@ -174,7 +174,7 @@
 
     function tell(what) {
         for (const part of [api.gallery, api.picture, ...panels.filter((panel) => panel.built), ...feet.map((one) => one.heard)]) {
-            try { part && part.changed && part.changed(what); } catch (error) { console.error(error); }
+            try { if (part && part.changed) part.changed(what); } catch (error) { console.error(error); }
         }
     }
 
@@ -183,7 +183,7 @@
         return ROWS_ANEW.includes(what) ? refresh() : Promise.resolve();
     }
 
-    const refresh = () => (state.set && api.gallery ? api.gallery.load() : Promise.resolve());
+    const refresh = () => (state.set ? api.gallery.load() : Promise.resolve());
 
     // ---- undo
 
@@ -272,13 +272,13 @@
     function panel(part) {
         panels.push(part);
         panels.sort((one, other) => one.order - other.order);
-        if (api.frame) api.frame.steps();
+        if (api.frame.steps) api.frame.steps();
     }
 
     function foot(name, order, build) {
         feet.push({name, order, build});
         feet.sort((one, other) => one.order - other.order);
-        if (api.frame) api.frame.feet();
+        if (api.frame.feet) api.frame.feet();
     }
 
     function detail(name, order, drawn) {
@@ -289,6 +289,8 @@
     window.loraStudioDataset = {
         panel, foot, detail, state, post, get, ask, scope, scopeCount, narrow, pick, choose, refresh, changed, tell, did, history, inTurn, task, say, attempt,
         el, t, data: (text) => view().data(text), number: (value) => view().number(value), keep, kept, address, base: (path) => path && BASE + path, open, resume, show: (name) => api.frame.show(name),
+        // Filled by their files, which may be loaded after those that use them.
+        fields: {}, gallery: {}, picture: {}, frame: {},
         parts: {panels, feet, details, past, future, behind}, NOWHERE,
     };
     const api = window.loraStudioDataset;

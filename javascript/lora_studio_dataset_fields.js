@@ -3,7 +3,7 @@
 (() => {
     "use strict";
     const api = window.loraStudioDataset;
-    if (!api || api.fields) return;
+    if (!api || api.fields.text) return;
 
     const {el} = api;
     let count = 0;
@@ -115,5 +115,5 @@
         return node;
     }
 
-    api.fields = {text, number, slider, choice, select, tick, button};
+    Object.assign(api.fields, {text, number, slider, choice, select, tick, button});
 })();

@@ -2,7 +2,7 @@
 (() => {
     "use strict";
     const api = window.loraStudioDataset;
-    if (!api || api.frame) return;
+    if (!api || api.frame.draw) return;
 
     const STEP = "step", ID = "lora_studio_ds_";
     const {state, el, t, parts} = api;
@@ -132,7 +132,7 @@
 
     // ---- life
 
-    const complete = () => window.loraStudioView && api.fields && api.gallery && api.picture;
+    const complete = () => window.loraStudioView && api.fields.text && api.gallery.build && api.picture.build;
 
     function ready() {
         const mount = document.getElementById("lora_studio_dataset");
@@ -143,7 +143,7 @@
         if (api.kept("folder")) api.attempt(() => api.open(api.kept("folder"))).then(() => api.resume());
     }
 
-    api.frame = {steps, show, feet, draw};
+    Object.assign(api.frame, {steps, show, feet, draw});
     api.foot("history", 10, (box) => {
         const button = (text, how, title) => el("button", {type: "button", class: "lora_studio_button", title, id: `${ID}${how}`, on: {click: () => api.history[how]()}}, text);
         const undo = button(t("Undo"), "undo", t("Ctrl+Z")), redo = button(t("Redo"), "redo", t("Ctrl+Y"));

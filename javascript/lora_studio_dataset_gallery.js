@@ -3,7 +3,7 @@
 (() => {
     "use strict";
     const api = window.loraStudioDataset;
-    if (!api || api.gallery) return;
+    if (!api || api.gallery.build) return;
 
     const PAGE = 100, ID = "lora_studio_ds_", SOONEST = 2500, SORTS = "sort";
     const {state, el, t, data, number} = api;
@@ -312,5 +312,5 @@
         if (what === "chosen" && state.chosen && tile(state.chosen)) tile(state.chosen).scrollIntoView({block: "nearest"});
     }
 
-    api.gallery = {build, load, changed, key, target, classify, kinds, kindName, flagName, row, meant};
+    Object.assign(api.gallery, {build, load, changed, key, target, classify, kinds, kindName, flagName, row, meant});
 })();

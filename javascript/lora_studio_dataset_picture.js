@@ -2,7 +2,7 @@
 (() => {
     "use strict";
     const api = window.loraStudioDataset;
-    if (!api || api.picture) return;
+    if (!api || api.picture.build) return;
 
     const ID = "lora_studio_ds_", SVG = "http://www.w3.org/2000/svg";
     const {state, el, t, data, number, parts} = api;
@@ -81,7 +81,7 @@
             on: {click: () => api.gallery.classify(kind, [row.key])},
         }, el("kbd", {}, String(place + 1)), " ", name));
         const again = row.kind.by === "hand" && el("button", {type: "button", class: "lora_studio_link", on: {click: () => api.gallery.classify(null, [row.key])}}, t("Let it be guessed"));
-        const why = row.kind.by === "hand" ? "" : row.kind.why;
+        const why = row.kind.by === "hand" || !row.kind.name ? "" : row.kind.why;
         return el("section", {class: "lora_studio_ds_detail", "data-part": "class"},
             el("div", {class: "lora_studio_ds_classes", role: "group", "aria-label": t("Class")}, buttons),
             el("p", {class: "lora_studio_ds_help"}, el("strong", {}, data(certainty(row))), why ? data(` · ${why}`) : "", again && " ", again),
@@ -151,5 +151,5 @@
         return undefined;
     }
 
-    api.picture = {build, changed, draw, grouped};
+    Object.assign(api.picture, {build, changed, draw, grouped});
 })();

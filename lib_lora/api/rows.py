@@ -41,10 +41,9 @@ class Rows:
         """The keys that a filter shows, in order. Equal ones stay in the order of their names."""
         if sort not in SORTS:
             raise ConfigError(say("{name}: {value} is none of {choices}", name="sort", value=repr(sort), choices=SORTS))
-        there = set(self.opened.pictures)
-        keys = sorted((key for key in self.session.find(where, self.facts) if key in there), key=natural)
-        rank = self._rank(sort, keys)
-        return keys[::-1] if descending and rank is natural else sorted(keys, key=rank, reverse=descending)
+        pictures = self.opened.pictures
+        keys = sorted((key for key in self.session.find(where, self.facts) if key in pictures), key=natural)
+        return keys[::-1] if descending and sort == "folder" else sorted(keys, key=self._rank(sort, keys), reverse=descending)
 
     def page(self, keys: Sequence[str], words: Words) -> list[dict[str, Any]]:
         """Their rows."""
@@ -89,8 +88,8 @@ class Rows:
         pictures, opened = self.opened.pictures, self.opened
         lengths = dict(zip(keys, self.tokens.numbers([self.session.text(key) for key in keys]), strict=True)) if sort == "tokens" else {}
         ranks: dict[str, Callable[[str], Any]] = {
-            "name": natural,
-            "folder": lambda key: (natural(pictures[key].folder), natural(key)),
+            "name": lambda key: natural(pictures[key].path.name),
+            "folder": natural,
             "changed": lambda key: (not self.session.changed(key), -pictures[key].mark[1]),
             "size": lambda key: pictures[key].size[0] * pictures[key].size[1],
             "lost": lambda key: -_lost(opened, key),
