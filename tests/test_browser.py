@@ -405,10 +405,9 @@ def words_shown(page: Any) -> list[str]:
     )
 
 
-def test_every_choice_on_the_chinese_page_is_chinese(chrome: Any, slow_page: tuple[str, Jobs, Path]) -> None:
+def test_every_choice_on_the_chinese_page_is_chinese(chrome: Any, tmp_path: Path) -> None:
     """With all folds open: nothing but names is in Latin letters, and what is chosen is read as what it means, now and later."""
-    address, _, _ = slow_page
-    with visit(chrome, address, "?__lang=zh_CN") as page:
+    with standin_page(tmp_path, Counting()) as (address, _), visit(chrome, address, "?__lang=zh_CN") as page:
         while page.locator("#lora_studio_train .label-wrap:not(.open):visible").count():
             page.click("#lora_studio_train .label-wrap:not(.open):visible >> nth=0")
         shown = words_shown(page)
