@@ -5,7 +5,7 @@
     if (!captions || captions.more) return;
 
     const ID = "lora_studio_ds_", TYPING = 350;
-    const {state, el, t, data, number, fields} = api;
+    const {state, el, t, data, number} = api;
     const byId = captions.byId;
     const mine = {timer: 0, asked: 0, ticks: new Map(), features: []};
     const percent = (share) => number(Math.round(100 * share));
@@ -53,14 +53,14 @@
     }
 
     function buildTrigger(box) {
-        const field = fields.text({label: t("Trigger word"), id: `${ID}trigger_word`, value: (api.kept("trigger_of") || {})[state.root] || "", placeholder: "uiharu_kazari",
+        const field = api.fields.text({label: t("Trigger word"), id: `${ID}trigger_word`, value: (api.kept("trigger_of") || {})[state.root] || "", placeholder: "uiharu_kazari",
             help: t("Stands first in every caption and takes over what the tags below say. A word of your own that means nothing yet."),
             typed: () => { clearTimeout(mine.timer); api.keep("trigger_of", {...(api.kept("trigger_of") || {}), [state.root]: word()}); api.keep("trigger", word()); triggerable(); mine.timer = setTimeout(features, TYPING); }});
         box.append(field, el("div", {id: `${ID}trigger_told`, role: "status"}),
             el("p", {class: "lora_studio_ds_help"}, t("What is taken out is learnt with the trigger: tick what always belongs to the character, leave what should stay changeable. When in doubt, leave everything.")),
             el("div", {id: `${ID}trigger_features`}),
-            el("p", {class: "lora_studio_ds_acts"}, fields.button({id: `${ID}trigger_go`, kind: "primary", label: t("Put the trigger first"), act: () => trigger({kind: "trigger", trigger: word(), remove: out()})}),
-                fields.button({id: `${ID}trigger_out`, label: t("Take the trigger out"), act: () => trigger({kind: "untrigger", trigger: word()})})));
+            el("p", {class: "lora_studio_ds_acts"}, api.fields.button({id: `${ID}trigger_go`, kind: "primary", label: t("Put the trigger first"), act: () => trigger({kind: "trigger", trigger: word(), remove: out()})}),
+                api.fields.button({id: `${ID}trigger_out`, label: t("Take the trigger out"), act: () => trigger({kind: "untrigger", trigger: word()})})));
         triggerable();
         features();
     }
@@ -81,8 +81,8 @@
         const groups = new Map();
         for (const one of found.hints) groups.set(one.group, [...(groups.get(one.group) || []), one]);
         const line = (one) => el("p", {class: "lora_studio_ds_acts", "data-tag": one.tag}, el("strong", {}, data(one.tag)),
-            fields.button({label: data(one.count === 1 ? t("1 picture") : t("{n} pictures", {n: number(one.count)})), kind: "link", help: t("Show them"), act: () => api.narrow({...api.NOWHERE, keys: one.keys})}),
-            fields.button({label: t("Add the tag"), act: async () => { await captions.act({kind: "add", tags: [one.tag], place: "back"}, {keys: one.keys}); await unwanted(); }}));
+            api.fields.button({label: data(one.count === 1 ? t("1 picture") : t("{n} pictures", {n: number(one.count)})), kind: "link", help: t("Show them"), act: () => api.narrow({...api.NOWHERE, keys: one.keys})}),
+            api.fields.button({label: t("Add the tag"), act: async () => { await captions.act({kind: "add", tags: [one.tag], place: "back"}, {keys: one.keys}); await unwanted(); }}));
         const nodes = [...groups.entries()].map(([group, list]) => el("div", {class: "lora_studio_ds_part"}, el("h4", {}, data(found.labels[group])), ...list.map(line)));
         if (!nodes.length) nodes.push(el("p", {class: "lora_studio_ds_help"}, t("Nothing found.")));
         if (found.tagged < found.images) nodes.push(el("p", {class: "lora_studio_ds_help"}, data(t("{n} of {images} pictures were never looked at by a tagger: run one for hints about censoring, writing, poses and hands.", {n: number(found.images - found.tagged), images: number(found.images)}))));
@@ -92,7 +92,7 @@
 
     function buildUnwanted(box) {
         box.append(el("p", {class: "lora_studio_ds_help"}, t("What a tag names is learnt by that tag and not by the trigger. So censoring, bars and signatures should be tagged, and hands, too: named, they get better.")),
-            el("p", {}, fields.button({label: t("Look for missing tags"), id: `${ID}unwanted_go`, act: unwanted})), el("div", {id: `${ID}unwanted_found`, class: "lora_studio_ds_part"}));
+            el("p", {}, api.fields.button({label: t("Look for missing tags"), id: `${ID}unwanted_go`, act: unwanted})), el("div", {id: `${ID}unwanted_found`, class: "lora_studio_ds_part"}));
     }
 
     // ---- the regularisation set
@@ -116,8 +116,8 @@
     }
 
     function buildAudit(box) {
-        box.append(fields.text({label: t("Folder of the regularisation set"), id: `${ID}audit_folder`, value: api.kept("reg") || "", help: t("Pictures in other styles with the same things on them: they push the style out of ordinary tags and into the trigger.")}),
-            el("p", {}, fields.button({label: t("Compare the two sets"), id: `${ID}audit_go`, act: audit})), el("div", {id: `${ID}audit_found`}));
+        box.append(api.fields.text({label: t("Folder of the regularisation set"), id: `${ID}audit_folder`, value: api.kept("reg") || "", help: t("Pictures in other styles with the same things on them: they push the style out of ordinary tags and into the trigger.")}),
+            el("p", {}, api.fields.button({label: t("Compare the two sets"), id: `${ID}audit_go`, act: audit})), el("div", {id: `${ID}audit_found`}));
     }
 
     // ---- backups
@@ -138,7 +138,7 @@
             await backups();
         };
         box.replaceChildren(...found.backups.slice(0, 30).map((one) => el("p", {class: "lora_studio_ds_acts", "data-backup": one.backup, title: one.files.join("\n")}, el("span", {}, data(`${date(one.created)} · ${one.count === 1 ? t("1 caption") : t("{n} captions", {n: number(one.count)})}`)),
-            fields.button({label: t("Restore"), kind: "link", act: restore(one)}))));
+            api.fields.button({label: t("Restore"), kind: "link", act: restore(one)}))));
         if (!found.backups.length) box.replaceChildren(el("p", {class: "lora_studio_ds_help"}, t("Every save keeps the captions as they were; here they come back.")));
         else box.append(el("p", {class: "lora_studio_ds_help"}, data(t("They lie in {folder}.", {folder: found.folder}))));
     }
