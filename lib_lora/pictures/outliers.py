@@ -10,9 +10,10 @@ import numpy as np
 from lib_lora.pictures.seen import Seen
 
 FEWEST = 12  # pictures, below which there is no usual style to differ from
-CLIP = 6.0  # one strange number makes no stranger
-FAR = 4.0  # times the usual spread beyond the usual distance
-LEAST = 2.0
+CLIP = 10.0  # one strange number makes no stranger
+FAR = 3.2  # times the usual spread beyond the usual distance
+LEAST = 1.5
+SHARE = 0.5  # of the deviation, which a few strangers widen, where half of the set is all but equal
 NORMAL = 1.4826  # a normal distribution's deviation in its median absolute ones
 
 
@@ -35,7 +36,7 @@ def distances(styles: np.ndarray) -> np.ndarray:
     """How far each row is from the middle of all, in spreads of the columns that half the rows set."""
     middle = np.median(styles, axis=0)
     apart = np.abs(styles - middle)
-    spread = NORMAL * np.median(apart, axis=0)
+    spread = np.maximum(NORMAL * np.median(apart, axis=0), SHARE * styles.std(axis=0))
     usable = spread > 1e-6 * (1 + np.abs(middle))
     if not usable.any():
         return np.zeros(len(styles))

@@ -67,7 +67,7 @@ def _means(values: np.ndarray) -> np.ndarray:
 
 
 def _style(square: np.ndarray, grey: np.ndarray) -> tuple[float, ...]:
-    """Light, colour, lines and flatness, each on a scale of its own."""
+    """Light, colour, lines and flatness, each on a scale on which sets spread about evenly."""
     colours = lab(square[::4, ::4]).reshape(-1, 3)
     chroma = np.hypot(colours[:, 1], colours[:, 2])
     across, down = np.abs(np.diff(grey, axis=1)), np.abs(np.diff(grey, axis=0))
@@ -78,13 +78,13 @@ def _style(square: np.ndarray, grey: np.ndarray) -> tuple[float, ...]:
         colours[:, 0].std(),
         colours[:, 1].mean(),
         colours[:, 2].mean(),
-        chroma.mean(),
-        chroma.std(),
-        steps.mean(),
-        (steps > 32).mean() * 100,
-        (steps < 2).mean() * 100,
-        np.log2(palette) * 4,
-        (grey < 32).mean() * 100,
-        (grey > 224).mean() * 100,
+        np.log1p(chroma.mean()),
+        np.log1p(chroma.std()),
+        np.log1p(steps.mean()),
+        np.sqrt((steps > 32).mean()),
+        np.sqrt((steps < 2).mean()),
+        np.log2(palette),
+        np.sqrt((grey < 32).mean()),
+        np.sqrt((grey > 224).mean()),
     )
     return tuple(float(value) for value in found)
