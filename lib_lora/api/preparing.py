@@ -207,6 +207,7 @@ class Answers:
             "face": list(copy.face) if copy.face else None,
             "result": list(copy.shape.canvas),
             "made": copy.made,
+            "follows": copy.shape.follows,
             "enlarged": copy.shape.enlarges,
             "tag": copy.shape.tag,
             "picture": _address(shaped),
