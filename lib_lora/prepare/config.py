@@ -17,23 +17,20 @@ class ShapeConfig:
     kind: Literal["keep", "auto", "centre", "focal", "pad"] = opt(
         "keep",
         "Shape",
-        "keep: nothing is cut here, buckets do it in training. auto: the best size for each picture, from its middle. centre: one size, from the middle. "
-        "focal: one size, around the face or what stands out. pad: the whole picture on a square.",
+        "What is cut off or added. Without any of it training cuts a little from each picture, as its bucket asks.",
     )
     trim: bool = opt(False, "Cut off bars", "Black or white bars that are around a picture already are cut off first, where they were found.")
-    size: tuple[int, int] = opt(
-        (768, 1024), "Crop size", "Width and height that centre and focal cut to. The picture always fills it: no bars.", min=64, max=4096
-    )
-    side: int = opt(1024, "Side of the square", "For pad: 1024 for SDXL, up to 1536 for Illustrious; a multiple of 64.", min=SIDE, max=4096, step=SIDE)
-    colour: Literal["black", "white"] = opt("black", "Colour of the bars", "For pad. The caption is told of them by itself: letterboxed or pillarboxed.")
-    low: int = opt(384, "Shortest side", "For auto: no side is shorter.", min=64, max=4096, step=8, advanced=True)
-    high: int = opt(768, "Longest side", "For auto: no side is longer. 768 suits SD1, 1536 SDXL.", min=64, max=4096, step=8, advanced=True)
-    area_low: int = opt(64, "Smallest area", "For auto: at least a square of this side.", min=8, max=4096, step=8, advanced=True)
-    area_high: int = opt(640, "Largest area", "For auto: at most a square of this side. 640 suits SD1, 1024 SDXL.", min=8, max=4096, step=8, advanced=True)
+    size: tuple[int, int] = opt((768, 1024), "Crop size", "Width and height. The picture always fills it: no bars.", min=64, max=4096)
+    side: int = opt(1024, "Side of the square", "A multiple of 64: 1024 for SDXL, up to 1536 for Illustrious.", min=SIDE, max=4096, step=SIDE)
+    colour: Literal["black", "white"] = opt("black", "Colour of the bars", "The caption is told of them by itself: letterboxed or pillarboxed.")
+    low: int = opt(384, "Shortest side", "No side is shorter.", min=64, max=4096, step=8, advanced=True)
+    high: int = opt(768, "Longest side", "No side is longer. 768 suits SD1, 1536 SDXL.", min=64, max=4096, step=8, advanced=True)
+    area_low: int = opt(64, "Smallest area", "At least a square of this side.", min=8, max=4096, step=8, advanced=True)
+    area_high: int = opt(640, "Largest area", "At most a square of this side. 640 suits SD1, 1280 SDXL.", min=8, max=4096, step=8, advanced=True)
     tolerance: float = opt(
-        0.1, "Tolerance", "For auto: how far the shape may be from the picture's own; 0.1 cuts off a tenth at most.", min=0, max=1, step=0.01, advanced=True
+        0.1, "Tolerance", "How far the shape may be from the picture's own; 0.1 cuts off a tenth at most.", min=0, max=1, step=0.01, advanced=True
     )
-    prefer: Literal["area", "shape"] = opt("area", "Prefer", "For auto: the largest area within the tolerance, or the shape that is nearest.", advanced=True)
+    prefer: Literal["area", "shape"] = opt("area", "Prefer", "The largest area within the tolerance, or the shape that is nearest.", advanced=True)
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,12 @@ class EnlargeConfig:
 
     upscaler: str = opt("", "Upscaler", "Enlarges the pictures that are too small, and only those. Empty: none is used.")
     below: int = opt(
-        512, "Short side at least", "With the shape keep, pictures with a shorter side than this are enlarged to it. 0: none.", min=0, max=4096, step=64
+        512,
+        "Short side at least",
+        "Pictures with a shorter side than this are enlarged to it, where they are not cut or padded anyway. 0: none.",
+        min=0,
+        max=4096,
+        step=64,
     )
 
 
@@ -56,18 +58,16 @@ class CopiesConfig:
     groups: Literal["keep", "duplicate", "trim"] = opt(
         "duplicate",
         "Differential groups",
-        "duplicate: smaller groups get copies until all are of one size. trim: groups are cut to the size below. keep: as they are.",
+        "The rules want groups of one size. Nothing of a group is lost in your own folder.",
     )
-    group_size: int = opt(0, "Group size", "For trim: how many pictures a group keeps. 0: as many as the smallest group has.", min=0, max=100)
+    group_size: int = opt(0, "Group size", "How many pictures a group keeps. 0: as many as the smallest group has.", min=0, max=100)
 
 
 @dataclass(frozen=True)
 class FoldersConfig:
     """Which folders the project has."""
 
-    by: Literal["classes", "folders", "one"] = opt(
-        "classes", "Folders", "classes: a folder for each class, with the computed repeats. folders: as they lie now. one: all in one."
-    )
+    by: Literal["classes", "folders", "one"] = opt("classes", "Folders", "Each folder is called N_name, and training sees its pictures N times per epoch.")
     concept: str = opt("", "Name", "What folders are named after their number of repeats: 6_name. Empty: the opened folder's name.")
     repeats: int = opt(1, "Repeats", "For folders that have no number of their own.", min=1, max=1000)
 
@@ -78,7 +78,7 @@ class FilesConfig:
 
     trigger: str = opt("", "Trigger word", "Put first in every caption of the project. Empty: captions stay as they are.")
     format: Literal["png", "jpeg"] = opt(
-        "png", "Changed pictures as", "png loses nothing; jpeg is a fifth as large. Pictures that are not changed keep their own file."
+        "png", "Changed pictures as", "PNG loses nothing; JPEG takes a fifth of the room. Pictures that are not changed keep their own file."
     )
 
 
