@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 
 def main(argv: Sequence[str]) -> dict[str, Any]:
-    """Run the benchmark that `argv` names ("train", "start", "install", "memory") and return its figures."""
+    """Run the benchmark that `argv` names ("train", "start", "install", "memory", "dataset", …) and return its figures."""
     chosen = vars(_parser().parse_args(argv))
     measure = chosen.pop("measure")
     chosen.pop("json")
@@ -27,6 +28,10 @@ def _parser() -> argparse.ArgumentParser:
     memory = kinds.add_parser("memory", help="500 steps of a small model: does memory grow?")
     _device_options(memory)
     memory.set_defaults(measure=_memory)
+    dataset = kinds.add_parser("dataset", help="the dataset page at thousands of pictures; they are drawn the first time")
+    dataset.add_argument("--pictures", type=int, default=2000, help="how many (2000)")
+    dataset.add_argument("--folder", type=Path, help="where they are kept; else in the system's temporary folder")
+    dataset.set_defaults(measure=_dataset)
     for kind in kinds.choices.values():
         kind.add_argument("--json", action="store_true", help="one JSON document on stdout")
     return parser
@@ -78,3 +83,9 @@ def _memory(backend: str, device: str) -> dict[str, Any]:
     from lib_lora.bench import memory
 
     return memory.measure(backend, _device(device))
+
+
+def _dataset(pictures: int, folder: Path | None) -> dict[str, Any]:
+    from lib_lora.bench import dataset
+
+    return dataset.measure(pictures, folder)
