@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lib_lora.pictures.picture import Catalog
 
-PICTURES, PAGE = 2000, 60
+PICTURES, PAGE = 2000, 100
 BROWSER = 6  # requests that a browser has under way at once
 MEBI = 1 << 20
 # What other rooms measure on the same pictures: each gets the catalogue and a folder to write into, and returns figures.
