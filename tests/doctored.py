@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 TRIGGER = "ohwx"
-SIZE = (512, 512)
+SIDE = 128
+SIZE = (SIDE, SIDE)
 
 
 def drawing(seed: int, size: tuple[int, int] = SIZE, grey: bool = False) -> Image.Image:
@@ -22,17 +22,17 @@ def drawing(seed: int, size: tuple[int, int] = SIZE, grey: bool = False) -> Imag
 def write(path: Path, image: Image.Image, caption: str | bytes | None = "") -> Path:
     """A picture with its caption; "" makes a good one, None none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path)
+    image.save(path, **({"compress_level": 1} if path.suffix == ".png" else {}))
     if caption is not None:
         text = f"{TRIGGER}, 1girl, smile" if caption == "" else caption
         path.with_suffix(".txt").write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
     return path
 
 
-def clean(folder: Path, pictures: int = 40, start: int = 0) -> Path:
+def clean(folder: Path, pictures: int = 40, size: tuple[int, int] = SIZE) -> Path:
     """A set that nobody could find anything wrong with."""
-    for index in range(start, start + pictures):
-        write(folder / "2_girl" / f"{index:03}.png", drawing(index))
+    for index in range(pictures):
+        write(folder / "2_girl" / f"{index:03}.png", drawing(index, size))
     return folder
 
 
@@ -47,15 +47,10 @@ def animation(path: Path, seed: int) -> None:
     drawing(seed).save(path, save_all=True, append_images=[drawing(seed + 1)], duration=100)
 
 
-def barred(seed: int, side: int = 40) -> Image.Image:
+def barred(seed: int, side: int = 12) -> Image.Image:
     """Black bars above and below."""
     image = drawing(seed)
     pixels = np.asarray(image).copy()
     pixels[:side] = pixels[-side:] = 0
     return Image.fromarray(pixels)
 
-
-def shuffled(seed: int, items: list[int]) -> list[int]:
-    """In another order."""
-    random.Random(seed).shuffle(items)
-    return items

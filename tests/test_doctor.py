@@ -40,7 +40,8 @@ def look(folder: Path, trigger: str = TRIGGER, reg: Path | None = None, pixels: 
 
     see = seen(folder.parent / f"{folder.name}-cache") if pixels else lambda *_: {}
     other = catalog.read(reg) if reg else None
-    return examine(Subject(catalog.read(folder), see, other, words), Wish(trigger, **wish), Quiet())  # type: ignore[arg-type]
+    wanted = {"resolution": doctored.SIZE, **wish}
+    return examine(Subject(catalog.read(folder), see, other, words), Wish(trigger, **wanted), Quiet())  # type: ignore[arg-type]
 
 
 def found(folder: Path, **more: object) -> set[tuple[str, str, str]]:
@@ -84,8 +85,8 @@ def one_of_each(folder: Path) -> set[tuple[str, str, str]]:
     truth.add(("warning", "animated", f"{FAULTS}/moving.webp"))
     fault("hint", "colours", "print.jpg", image=drawing(next(seeds)).convert("CMYK"))
     fault("hint", "transparent", "clear.png", image=with_hole(next(seeds)))
-    fault("warning", "upscale", "small.png", image=drawing(next(seeds), (300, 400)))
-    fault("error", "too_small", "tiny.png", image=drawing(next(seeds), (600, 40)))
+    fault("warning", "upscale", "small.png", image=drawing(next(seeds), (70, 100)))
+    fault("error", "too_small", "tiny.png", image=drawing(next(seeds), (300, 40)))
     fault("warning", "no_caption", "bare.png", None)
     fault("error", "empty_caption", "empty.png", b"")
     fault("error", "empty_caption", "blank.png", b" \n ")
@@ -180,7 +181,7 @@ def test_whatever_training_refuses_is_an_error_here(tmp_path: Path) -> None:
             target = alone / FAULTS / path.name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
-        said = scan(DataConfig(folder=str(alone)), CaptionConfig(trigger=TRIGGER), BucketConfig())
+        said = scan(DataConfig(folder=str(alone), resolution=doctored.SIZE), CaptionConfig(trigger=TRIGGER), BucketConfig())
         told = [one for one in look(alone, pixels=False).problems if one.kind != "few"]
         compared += 1
         refused += bool(said.problems)
@@ -217,19 +218,20 @@ def test_few_pictures_are_a_hint(tmp_path: Path, n: int, kinds: set[str]) -> Non
 
 
 def test_batches_that_a_bucket_never_fills(tmp_path: Path) -> None:
-    folder = clean(tmp_path / "set")
-    write(folder / "2_girl" / "wide.png", drawing(70, (900, 520)))
-    assert found(folder, pixels=False, batch=2) == set(), "two repeats fill a batch of two"
-    result = look(folder, pixels=False, batch=3)
+    folder = clean(tmp_path / "set", size=(256, 256))
+    write(folder / "2_girl" / "wide.png", drawing(70, (512, 256)))
+    wish = {"pixels": False, "resolution": (256, 256), "bucket": BucketConfig(min=128)}
+    assert found(folder, batch=2, **wish) == set(), "two repeats fill a batch of two"
+    result = look(folder, batch=3, **wish)  # type: ignore[arg-type]
     assert [(one.kind, one.file) for one in result.problems] == [("tiny_buckets", "")]
     assert "(2)" in result.problems[0].what.text()
 
 
 def test_the_resolution_decides_what_is_small(tmp_path: Path) -> None:
     folder = clean(tmp_path / "set")
-    kinds = {(one.severity, one.kind) for one in look(folder, pixels=False, resolution=(768, 768)).problems}
+    kinds = {(one.severity, one.kind) for one in look(folder, pixels=False, resolution=(192, 192)).problems}
     assert kinds == {("warning", "upscale")}
-    assert {one.severity for one in look(folder, pixels=False, resolution=(576, 576)).problems} == {"hint"}
+    assert {one.severity for one in look(folder, pixels=False, resolution=(160, 160), bucket=BucketConfig(step=32)).problems} == {"hint"}
 
 
 def test_mostly_grey(tmp_path: Path) -> None:
@@ -334,7 +336,7 @@ def test_the_training_set_is_no_regularisation_set(tmp_path: Path) -> None:
 
 
 def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
-    code = main(["doctor", *argv])
+    code = main(["doctor", *argv, "--resolution", f"{doctored.SIDE},{doctored.SIDE}"])
     out, err = capsys.readouterr()
     return code, out, err
 
@@ -382,7 +384,6 @@ def test_a_clean_folder_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["."], 0, ""),
         ([".", "--reg", "nowhere"], 3, "there is no such folder"),
         ([".", "--batch", "0"], 2, "batch_size"),
-        ([".", "--resolution", "x"], 2, "resolution"),
         ([], 2, "FOLDER"),
     ],
 )

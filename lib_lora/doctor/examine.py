@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -48,12 +48,16 @@ class Wish:
 
 @dataclass(frozen=True)
 class Subject:
-    """A folder and how its pixels are seen: `see` looks into the pictures of a catalogue, all of them."""
+    """A folder and how its pixels are seen: `see` looks into the pictures of a catalogue, all of them.
+
+    `copies` are pictures that were made of others on purpose (flipped, or to make groups even).
+    """
 
     catalog: Catalog
     see: Callable[[Catalog, Teller], Mapping[str, Seen]]
     reg: Catalog | None = None
     count_tokens: lint.Count | None = None
+    copies: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def examine(subject: Subject, wish: Wish, teller: Teller) -> Examination:
     teller.tell(0, len(pictures), say("Comparing the pictures"))
     good = {key for key, body in bodies.items() if body.flaw is None}
     seen = {key: one for key, one in subject.see(catalog, teller).items() if key in good}
-    problems += _sets(by_key, seen, found, bodies, wish)
+    problems += _sets(by_key, seen, found, bodies, wish, subject.copies)
     audit = None
     if subject.reg is not None and not teller.cancelled:
         audit, told = _regularisation(subject, subject.reg, pictures, seen, wish, teller)
@@ -118,15 +122,18 @@ def _captions(pictures: Iterable[Picture], found: Layout, wish: Wish, count_toke
     return told
 
 
-def _sets(pictures: Mapping[str, Picture], seen: Mapping[str, Seen], found: Layout, bodies: Mapping[str, Body], wish: Wish) -> list[Problem]:
+def _sets(
+    pictures: Mapping[str, Picture], seen: Mapping[str, Seen], found: Layout, bodies: Mapping[str, Body], wish: Wish, copies: Collection[str]
+) -> list[Problem]:
     of_set = {key: one for key, one in seen.items() if key in pictures}
+    originals = {key: one for key, one in of_set.items() if key not in copies}
     sizes = {key: body.size for key, body in bodies.items() if key in pictures and body.flaw is None}
     return [
-        *(_twins(of_set, pictures) if of_set else []),
+        *(_twins(originals, pictures) if originals else []),
         *sets.tones(of_set, found.repeats),
         *sets.bars(of_set, pictures.values()),
         *sets.tiny_buckets(sizes, found.repeats, wish.resolution, wish.batch, wish.bucket),
-        *sets.few(len(pictures)),
+        *sets.few(sum(key not in copies for key in pictures)),
     ]
 
 

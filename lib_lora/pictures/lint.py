@@ -132,9 +132,9 @@ def begins(tags: Iterable[str], front: Iterable[str]) -> bool:
 
 def _length(tokens: int) -> list[Finding]:
     if tokens > LONGEST:
-        return [Finding("too_long", WARNING, say("{n} tokens: most trainers cut off what comes after {most}", n=tokens, most=LONGEST))]
+        return [Finding("too_long", WARNING, say("about {n} tokens: most trainers cut off what comes after {most}", n=tokens, most=LONGEST))]
     if tokens > CHUNK:
-        return [Finding("long", HINT, say("{n} tokens: a text encoder reads {most} at once, later ones weigh less", n=tokens, most=CHUNK))]
+        return [Finding("long", HINT, say("about {n} tokens: a text encoder reads {most} at once, later ones weigh less", n=tokens, most=CHUNK))]
     return []
 
 
