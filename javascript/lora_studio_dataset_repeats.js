@@ -61,15 +61,15 @@
         clearTimeout(mine.timer);
         mine.timer = setTimeout(async () => {
             const asked = ++mine.asked;
+            if (mine.root !== state.root) recall();
             try {
-                if (mine.root !== state.root) recall();
                 const found = await api.get("dataset/counts");
-                if (asked !== mine.asked) return;
+                if (asked !== mine.asked) return undefined;
                 mine.found = found;
-                await compute();
             } catch (error) {
-                if (asked === mine.asked) failed(error);
+                return asked === mine.asked ? failed(error) : undefined;
             }
+            return compute();
         }, WAIT);
     }
 
@@ -166,7 +166,7 @@
     function table(id, key, heads, rows) {
         if (tables[id] && tables[id].key === key && byId(id)) return tables[id].rows;
         byId(`${id}_box`).replaceChildren(el("table", {class: "lora_studio_table lora_studio_ds_repeats", id: ID + id},
-            cell("thead", cell("tr", heads.map((text) => cell("th", text)))), cell("tbody", Object.values(rows).map((row) => row.nodes))));
+            cell("thead", cell("tr", heads.map((text) => cell("th", text)))), cell("tbody", Object.values(rows).flatMap((row) => row.nodes))));
         tables[id] = {key, rows};
         return rows;
     }
@@ -216,7 +216,9 @@
             mark(row.nodes[0], mine.hand[name]);
             write(row.seen, data(number(counts[name] * repeats[name])));
             if (other) write(row.beside, data(`×${other.repeats[name]}`));
-            write(row.why, data(mine.hand[name] ? t("By hand.") : lines[name] && !changedByHand() ? lines[name].why : ""));
+            const why = mine.hand[name] ? t("By hand.") : lines[name] && !changedByHand() ? lines[name].why : "";
+            write(row.why, why ? data(why) : "");
+            row.why.parentNode.hidden = !why;
         }
     }
 
@@ -234,7 +236,8 @@
 
     function notes() {
         const {answer} = mine, view = window.loraStudioView;
-        const of = (level) => answer.warnings.filter((text, place) => answer.levels[place] === level);
+        // Numbers by hand are judged by the rules above, which tell of large repeats and few pictures, too.
+        const of = (level) => (mine.checked ? [] : answer.warnings.filter((text, place) => answer.levels[place] === level));
         return [
             !answer.feasible && view.notes("error", t("No repeats hold the rules"), answer.advice),
             view.notes("error", t("Think again"), of("red")), view.notes("warning", t("Good to know"), of("amber")),

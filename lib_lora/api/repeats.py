@@ -60,17 +60,8 @@ class Answers:
         """The repeats for these counts: numbers, and a sentence for each of them."""
         answer = solve(_problem(ask))
         told = {
-            "lines": [
-                {
-                    "name": line.name,
-                    "label": _label(line.name, ask),
-                    "count": line.count,
-                    "repeats": line.repeats,
-                    "seen": line.seen,
-                    "why": line.why.text(ask.words),
-                }
-                for line in lines(answer)
-            ],
+            "lines": [_line(line, ask) for line in lines(answer)],
+            "range": [answer.problem.low, answer.problem.high],
             "sentences": _texts(sentences(answer), ask),
             "summary": summary(answer).text(ask.words),
             "levels": [one.level for one in answer.warnings],
