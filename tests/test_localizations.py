@@ -13,6 +13,7 @@ import pytest
 
 from lib_lora.core.messages import say, words
 from lib_lora.core.settings import describe, section_labels
+from lib_lora.prepare.config import PrepareConfig
 from lib_lora.training.config import TrainConfig
 from lib_lora.training.presets import PRESETS
 from lib_lora.ui.form import kind_labels
@@ -52,11 +53,18 @@ def of_scripts() -> set[str]:
 
 
 def of_settings() -> set[str]:
-    settings = [*describe(TrainConfig), *describe(PaintConfig)]
+    settings = [*describe(TrainConfig), *describe(PaintConfig), *describe(PrepareConfig)]
     cards = {label for labels in kind_labels().values() for label in labels.values()}
     goals = {text for preset in PRESETS.values() for text in (preset.label, preset.help)}
-    choices = {choice for s in settings if s.name not in kind_labels() for choice in s.choices} - NAMES
-    return {text for s in settings for text in (s.label, s.help)} | set(section_labels(TrainConfig).values()) | cards | goals | choices
+    choices = {choice for s in [*describe(TrainConfig), *describe(PaintConfig)] if s.name not in kind_labels() for choice in s.choices} - NAMES
+    return (
+        {text for s in settings for text in (s.label, s.help)}
+        | set(section_labels(TrainConfig).values())
+        | set(section_labels(PrepareConfig).values())
+        | cards
+        | goals
+        | choices
+    )
 
 
 def everything() -> set[str]:

@@ -17,9 +17,10 @@ from lib_lora.core.settings import json_schema, load, merge
 from lib_lora.model import Family
 from lib_lora.prepare import outlook, places, planning, project, render
 from lib_lora.prepare.config import PrepareConfig
-from lib_lora.prepare.plan import FLIP, Copy, Known, Plan
+from lib_lora.prepare.plan import DISCARD, FLIP, Copy, Known, Plan
 from lib_lora.prepare.tools import Plain, tools_of
 from lib_lora.workbench import Opened, Turn, Workbench
+from lib_lora.workbench.opened import CLASS
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -112,7 +113,7 @@ class Answers:
         if picture is None or picture.flaw is not None:
             raise NotFound(say("There is no such picture in this folder any more."))
         # Of a discarded picture too can be seen what would become of it.
-        known = replace(known, classes={}, repeats=known.repeats or {"main": 1})
+        known = replace(known, classes={}, guessed=frozenset(), repeats=known.repeats or {"main": 1})
         plan = planning.make(opened.catalog, self._config(ask), known, tools_of(self.bench.host).upscalers())
         first = next((copy for copy in plan.copies if copy.role != FLIP), None)
         if first is None:
@@ -156,9 +157,12 @@ class Answers:
         session = opened.session(text(ask, "client")) if ask.body.get("client") else None
         keys, pictures = texts(ask, "keys"), opened.pictures
         seen, kin = opened.analyst.seen(), opened.kin(wait=False)
+        classes = {key: opened.kind(key).kind for key in pictures}
+        by_hand = opened.marks.section(CLASS)
         return Known(
             captions={key: session.text(key) for key in pictures if session.has_caption(key)} if session else {},
-            classes={key: opened.kind(key).kind for key in pictures},
+            classes=classes,
+            guessed=frozenset(key for key, kind in classes.items() if kind == DISCARD and key not in by_hand),
             groups=tuple(opened.groups(wait=False).values()),
             faces={key: box for key, found in opened.marks.section(FACE).items() if key in pictures and (box := _box(found, pictures[key].size))},
             bars={key: tuple(found.bars) for key, found in seen.items() if any(found.bars)},

@@ -20,7 +20,8 @@ class Known:
 
     `classes`: face, main, full, discard or a name of the user's own. `mirrored`: the mirror images of a picture
     among the others. `bars` are the widths (left, top, right, bottom) of bars that are there already. `repeats` and `names`
-    are by class; `keys` are the pictures that are wanted, None for all. `edited` captions are not saved yet. `settled`:
+    are by class; `keys` are the pictures that are wanted, None for all. `guessed`: discarded
+    pictures that nobody discarded by hand. `edited` captions are not saved yet. `settled`:
     nothing more about pixels is being found out.
     """
 
@@ -34,6 +35,7 @@ class Known:
     repeats: Mapping[str, int] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     keys: frozenset[str] | None = None
+    guessed: frozenset[str] = frozenset()
     edited: int = 0
     settled: bool = True
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lib_lora.core.messages import Message, count, say
 from lib_lora.pictures.picture import Catalog
-from lib_lora.prepare.plan import Known, Plan
+from lib_lora.prepare.plan import Folder, Known, Plan
 
 if TYPE_CHECKING:
     from lib_lora.prepare.planning import Tally
@@ -28,22 +28,23 @@ def told(plan: Plan, known: Known, groups: Sequence[Sequence[str]], size: int) -
             originals=numbers["originals"],
             mb=max(1, round(plan.bytes / MEGA)),
         ),
-        *(
-            count(
-                folder.originals,
-                "{name}: 1 picture, {repeats} × per epoch{more}",
-                "{name}: {n} pictures, {repeats} × per epoch{more}",
-                name=folder.name,
-                repeats=folder.repeats,
-                more=count(folder.pictures - folder.originals, " (and 1 copy)", " (and {n} copies)") if folder.pictures > folder.originals else "",
-            )
-            for folder in plan.folders
-        ),
+        *(_folder(folder) for folder in plan.folders),
         *_shaped(plan),
         *_copied(plan, groups, size),
         *_texts(plan, known),
     ]
     return tuple(found)
+
+
+def _folder(folder: Folder) -> Message:
+    known = {"name": folder.name, "repeats": folder.repeats}
+    copies = folder.pictures - folder.originals
+    if not copies:
+        return count(folder.originals, "{name}: 1 picture, {repeats} × per epoch", "{name}: {n} pictures, {repeats} × per epoch", **known)
+    more = count(copies, "1 copy", "{n} copies")
+    return count(
+        folder.originals, "{name}: 1 picture and {more}, {repeats} × per epoch", "{name}: {n} pictures and {more}, {repeats} × per epoch", more=more, **known
+    )
 
 
 def _shaped(plan: Plan) -> Iterable[Message]:
@@ -133,10 +134,10 @@ def _texts(plan: Plan, known: Known) -> Iterable[Message]:
 
 def warned(plan: Plan, catalog: Catalog, known: Known, earlier: Collection[str], tally: Tally) -> tuple[Message, ...]:
     """What a user should know before."""
-    return (*_left_out(plan, catalog, earlier), *_unshaped(plan, tally), *_unsaid(plan, tally), *_unsorted(plan, known))
+    return (*_left_out(plan, catalog, known, earlier), *_unshaped(plan, tally), *_unsaid(plan, tally), *_unsorted(plan, known))
 
 
-def _left_out(plan: Plan, catalog: Catalog, earlier: Collection[str]) -> Iterable[Message]:
+def _left_out(plan: Plan, catalog: Catalog, known: Known, earlier: Collection[str]) -> Iterable[Message]:
     if plan.numbers["unreadable"]:
         names = named(picture.key for picture in catalog.pictures if picture.flaw)
         yield count(
@@ -144,6 +145,13 @@ def _left_out(plan: Plan, catalog: Catalog, earlier: Collection[str]) -> Iterabl
             "1 picture cannot be read and is left out: {names}",
             "{n} pictures cannot be read and are left out: {names}",
             names=names,
+        )
+    if known.guessed:
+        yield count(
+            len(known.guessed),
+            "1 picture is left out because its tags look like one to discard; give it a class in the step Pictures to keep it: {names}",
+            "{n} pictures are left out because their tags look like ones to discard; give them a class in the step Pictures to keep them: {names}",
+            names=named(sorted(known.guessed)),
         )
     if earlier:
         yield count(

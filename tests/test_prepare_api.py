@@ -1,0 +1,306 @@
+"""The dataset page's routes for preparing, over HTTP: settings, plan, preview, writing, taking back; and a host's upscalers."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from PIL import Image
+from standin import Script, StandInHost
+from test_prepare_project import Doubling, picture, text, tree
+
+from lib_lora import api
+from lib_lora.core.errors import BusyError, HostError
+from lib_lora.hosts.base import PictureTools
+from lib_lora.hosts.webui import WebUIHost
+from lib_lora.hosts.webui import upscale as webui
+from lib_lora.jobs import Jobs
+from lib_lora.prepare import manifest
+from lib_lora.prepare.tools import Plain, tools_of
+from lib_lora.workbench import Workbench
+
+V1 = api.PREFIX
+BASE = {"folders": {"by": "one"}}
+
+
+class ToolHost(StandInHost, Doubling):
+    """A host that offers an upscaler."""
+
+    def __init__(self, folder: Path, **more: Any) -> None:
+        StandInHost.__init__(self, folder, **more)
+        Doubling.__init__(self)
+
+
+@dataclasses.dataclass
+class Page:
+    """A client that has opened a folder."""
+
+    client: TestClient
+    bench: Workbench
+    root: Path
+    set: str
+
+    def post(self, path: str, status: int = 200, **body: Any) -> dict[str, Any]:
+        answer = self.client.post(f"{V1}/dataset/{path}", json={"set": self.set, "client": "me", **body})
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    def write(self, **body: Any) -> dict[str, Any]:
+        task = self.post("prepare", **{"settings": BASE, **body})["task"]
+        self.bench.tasks.wait(task, 30)
+        return self.client.get(f"{V1}/dataset/task", params={"task": task}).json()
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    for index in range(3):
+        picture(tmp_path / "in" / "6_kazari" / f"{index}.png", seed=index, caption="1girl, upper body, left hand up")
+    yield from served(tmp_path, ToolHost(tmp_path / "host"))
+
+
+def served(tmp_path: Path, host: StandInHost) -> Iterator[Page]:
+    jobs, bench, app = Jobs(host, Script()), Workbench(host), FastAPI()
+    api.mount(app, jobs, host, bench)
+    with TestClient(app) as client:
+        root = tmp_path / "in" / "6_kazari"
+        opened = client.post(f"{V1}/dataset/open", json={"folder": str(root)})
+        assert opened.status_code == 200, opened.text
+        yield Page(client, bench, root, opened.json()["set"])
+    bench.shutdown()
+    jobs.shutdown()
+
+
+def test_settings_come_with_words_fitting_sizes_upscalers_and_a_place(page: Page) -> None:
+    found = page.client.get(f"{V1}/dataset/prepare/settings", params={"set": page.set, "lang": "zh_CN"}).json()
+    by_name = {one["name"]: one for one in found["settings"]}
+    assert by_name["shape.side"]["default"] == 512 and by_name["shape.size"]["default"] == [512, 512]
+    assert (by_name["shape.low"]["default"], by_name["shape.high"]["default"], by_name["shape.area_high"]["default"]) == (384, 768, 640)
+    assert found["upscalers"] == ["Lanczos", "Red"]
+    assert found["target"] == str(page.root.parent / "kazari-project")
+    assert not by_name["shape.kind"]["label"].isascii()
+
+
+def test_the_plan_says_what_would_be_written_and_writes_nothing(page: Page) -> None:
+    before = tree(page.root.parent)
+    found = page.post("prepare/plan", settings={**BASE, "copies": {"flip": True}})
+    assert found["ready"] and not found["update"] and found["numbers"]["flips"] == 3 and found["numbers"]["originals"] == 3
+    assert found["folders"][0]["name"] == "1_kazari" and any("3 mirrored copies" in sentence for sentence in found["sentences"])
+    assert tree(page.root.parent) == before
+
+
+def test_writing_updating_and_taking_back(page: Page) -> None:
+    done = page.write()
+    target = page.root.parent / "kazari-project"
+    assert done["phase"] == "done" and done["result"]["project"] == str(target) and done["result"]["pictures"] == 3
+    assert len(list((target / "1_kazari").glob("*.png"))) == 3
+    again = page.post("prepare/plan", settings=BASE)
+    assert again["update"] and any("3 pictures stay as they are, 0 are written" in sentence for sentence in again["sentences"])
+    page.write(settings={**BASE, "shape": {"kind": "centre", "size": [64, 64]}})
+    assert Image.open(target / "1_kazari" / "0.png").size == (64, 64)
+    assert page.post("prepare/undo", target=str(target))["restored"] and Image.open(target / "1_kazari" / "0.png").size == (96, 128)
+    assert not page.post("prepare/undo", target="")["restored"] and not target.exists()
+    assert "no project copy" in page.post("prepare/undo", 400, target="")["error"]
+
+
+def test_unsaved_captions_of_this_browser_go_along(page: Page) -> None:
+    from lib_lora.editor import operations
+
+    session = page.bench.opened(page.set).session("me")
+    session.apply(operations.read({"kind": "add", "tags": ["edited tag"], "place": "back"}), ["0.png"])
+    assert session.unsaved() == 1
+    assert any("not saved yet" in sentence for sentence in page.post("prepare/plan", settings=BASE)["sentences"])
+    page.write()
+    assert text(page.root.parent / "kazari-project" / "1_kazari" / "0.txt") == "1girl, upper body, left hand up, edited tag"
+    assert text(page.root / "0.txt") == "1girl, upper body, left hand up"
+
+
+def test_the_hosts_upscaler_is_used_where_it_is_needed(page: Page) -> None:
+    done = page.write(settings={**BASE, "enlarge": {"upscaler": "Red", "below": 192}})
+    assert done["phase"] == "done"
+    assert Image.open(page.root.parent / "kazari-project" / "1_kazari" / "0.png").getpixel((5, 5)) == (255, 0, 0)
+
+
+def test_a_preview_shows_the_cut_and_follows_the_face_that_is_marked(page: Page) -> None:
+    settings = {"shape": {"kind": "focal", "size": [96, 64]}}
+    first = page.post("prepare/preview", settings=settings, key="0.png")
+    assert first["size"] == [96, 128] and first["result"] == [96, 64] and first["picture"].startswith("data:image/jpeg;base64,")
+    for face in ([30, 0, 60, 30], [30, 100, 60, 128]):
+        before = page.post("prepare/face", key="0.png", box=face)["before"]
+        found = page.post("prepare/preview", settings=settings, key="0.png")
+        assert found["face"] == face and found["box"][1] <= face[1] and found["box"][3] >= face[3]
+    assert before == [30, 0, 60, 30]
+    page.post("prepare/face", key="0.png", box=None)
+    assert page.post("prepare/preview", settings=settings, key="0.png")["box"] == first["box"]
+    page.bench.opened(page.set).decide("class", {"0.png": "discard"})
+    assert page.post("prepare/preview", settings=settings, key="0.png")["box"] == first["box"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "word"),
+    [
+        ("prepare/plan", {"settings": 5}, 400, "settings"),
+        ("prepare/plan", {"settings": {"shape": {"kind": "round"}}}, 400, "none of"),
+        ("prepare/plan", {"settings": {}, "repeats": {"main": "6"}}, 400, "repeats"),
+        ("prepare/plan", {"settings": {}, "repeats": {"main": 0}}, 200, ""),
+        ("prepare", {"settings": {}, "repeats": {"main": 0}}, 400, "repeats of main"),
+        ("prepare", {"settings": {}, "target": "IN"}, 400, "cannot lie inside"),
+        ("prepare", {"settings": {}, "target": "\0"}, 400, "not a path"),
+        ("prepare/preview", {"settings": {}, "key": "../0.png"}, 404, "no such picture"),
+        ("prepare/face", {"key": "0.png", "box": [0, 0, 500, 5]}, 400, "no box"),
+        ("prepare/face", {"key": "0.png", "box": "all"}, 400, "no box"),
+        ("prepare/face", {"key": "gone.png", "box": None}, 404, "no such picture"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_a_sentence(page: Page, path: str, body: dict[str, Any], status: int, word: str) -> None:
+    before = tree(page.root.parent)
+    if body.get("target") == "IN":
+        body = {**body, "target": str(page.root / "inside")}
+    found = page.post(path, status, **body)
+    assert word in found.get("error", "") and (status == 200 or found["error"])
+    assert status != 200 or (not found["ready"] and found["problems"])
+    assert tree(page.root.parent) == before
+
+
+def test_a_place_outside_the_opened_folders_is_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "in" / "6_kazari" / "0.png", caption="1girl, upper body")
+    for page in served(tmp_path, ToolHost(tmp_path / "host", roots=(tmp_path / "in",))):
+        assert "outside" in page.post("prepare", 403, settings=BASE, target=str(tmp_path / "elsewhere"))["error"]
+        assert page.write()["phase"] == "done"
+
+
+def test_cancelled_writing_leaves_nothing(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lib_lora.prepare import build
+
+    begun, on = threading.Event(), threading.Event()
+    real = build.render
+
+    def slow(*given: Any) -> Any:
+        begun.set()
+        assert on.wait(20)
+        return real(*given)
+
+    monkeypatch.setattr(build, "render", slow)
+    task = page.post("prepare", settings=BASE)["task"]
+    assert begun.wait(20)
+    assert "under way already" in page.post("prepare", 409, settings=BASE)["error"]
+    assert "being written" in page.post("prepare/undo", 400, target="")["error"]
+    page.client.post(f"{V1}/dataset/task/cancel", json={"task": task})
+    on.set()
+    assert page.bench.tasks.wait(task, 20).phase == "cancelled"
+    assert [path.name for path in page.root.parent.iterdir()] == ["6_kazari"]
+
+
+def test_copies_of_a_project_that_is_opened_are_no_originals(page: Page) -> None:
+    page.write(settings={**BASE, "copies": {"flip": True}})
+    opened = page.bench.open(str(page.root.parent / "kazari-project"))
+    assert len(opened.catalog.pictures) == 6 and len(manifest.copies(opened.root)) == 3
+    found = page.client.get(f"{V1}/dataset/counts", params={"set": opened.id}).json()
+    assert found["main"] + found["face"] + sum(found["others"].values()) == 3
+
+
+class TestHosts:
+    def test_a_host_without_tools_gets_plain_ones(self, tmp_path: Path) -> None:
+        tools = tools_of(StandInHost(tmp_path))
+        assert isinstance(tools, Plain) and tools.upscalers() == ("Lanczos",)
+        assert tools.upscale(Image.new("RGB", (3, 4)), "Lanczos", (30, 41)).size == (30, 41)
+        assert isinstance(WebUIHost(), PictureTools)
+
+
+class Scaler:
+    """An upscaler of the WebUI as modules/upscaler.py runs it."""
+
+    def __init__(self, modules: Any, factor: float, fails: Exception | None = None, interrupts: bool = False) -> None:
+        self.modules, self.factor, self.fails, self.interrupts, self.calls = modules, factor, fails, interrupts, 0
+
+    def do_upscale(self, image: Image.Image, path: str) -> Image.Image:
+        assert self.modules.queue.locked(), "the queue is not held"
+        self.calls += 1
+        if self.fails:
+            raise self.fails
+        if self.interrupts:
+            self.modules.state.interrupted = True
+        return image.resize((round(image.width * self.factor), round(image.height * self.factor)))
+
+    def upscale(self, image: Image.Image, scale: float, path: str) -> Image.Image:
+        wide, high = int(image.width * scale // 8 * 8), int(image.height * scale // 8 * 8)
+        for _ in range(3):
+            if (image.width >= wide and image.height >= high) or self.modules.state.interrupted:
+                break
+            before = image.size
+            image = self.do_upscale(image, path)
+            if image.size == before:
+                break
+        return image.resize((wide, high))
+
+
+class TestWebUI:
+    @pytest.fixture
+    def modules(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        state = SimpleNamespace(interrupted=True, skipped=False, stopping_generation=False, job="", job_count=0)
+
+        def begin(job: str) -> None:
+            state.job, state.interrupted = job, False
+
+        state.begin, state.end = begin, lambda: None
+        shared = SimpleNamespace(state=state, parallel_processing_allowed=True, sd_upscalers=[])
+        found = SimpleNamespace(state=state, queue=threading.Lock(), shared=shared, seen=[])
+        package = ModuleType("modules")
+        package.shared, package.call_queue = shared, SimpleNamespace(queue_lock=found.queue)  # type: ignore[attr-defined]
+        for name, module in {"modules": package, "modules.shared": shared, "modules.call_queue": package.call_queue}.items():  # type: ignore[attr-defined]
+            monkeypatch.setitem(sys.modules, name, module)
+        return found
+
+    def add(self, modules: Any, name: str, **how: Any) -> Scaler:
+        scaler = Scaler(modules, **how)
+        modules.shared.sd_upscalers.append(SimpleNamespace(name=name, scaler=scaler, data_path=f"{name}.pth"))
+        return scaler
+
+    def test_the_one_that_does_nothing_is_not_offered(self, modules: Any) -> None:
+        for name in ("None", "Lanczos", "4x", "4x"):
+            self.add(modules, name, factor=4)
+        assert WebUIHost().upscalers() == ("Lanczos", "4x")
+
+    @pytest.mark.parametrize("size", [(400, 300), (133, 101), (1599, 1201)])
+    def test_a_picture_gets_exactly_that_size_under_the_queue_and_the_queue_is_free_afterwards(self, modules: Any, size: tuple[int, int]) -> None:
+        scaler = self.add(modules, "4x", factor=4)
+        assert WebUIHost().upscale(Image.new("RGB", (100, 75)), "4x", size).size == size
+        assert scaler.calls >= 1 and not modules.queue.locked() and "do_upscale" not in vars(scaler)
+
+    @pytest.mark.parametrize("name", ["", "None"])
+    def test_none_and_shrinking_ask_no_upscaler(self, modules: Any, name: str) -> None:
+        scaler = self.add(modules, "4x", factor=4)
+        assert webui.upscale(Image.new("RGB", (100, 75)), name, (200, 150), lambda: True).size == (200, 150)
+        assert webui.upscale(Image.new("RGB", (100, 75)), "4x", (50, 40), lambda: True).size == (50, 40)
+        assert scaler.calls == 0
+
+    @pytest.mark.parametrize(
+        ("how", "word"),
+        [
+            ({"factor": 4, "interrupts": True}, "interrupted"),
+            ({"factor": 4, "fails": RuntimeError("out of memory")}, "out of memory"),
+            ({"factor": 1}, "gave the picture back as it was"),
+        ],
+    )
+    def test_what_the_webui_would_hide_is_an_error(self, modules: Any, how: dict[str, Any], word: str) -> None:
+        self.add(modules, "4x", **how)
+        with pytest.raises(HostError, match=word):
+            webui.upscale(Image.new("RGB", (100, 75)), "4x", (400, 300), lambda: True)
+        assert not modules.queue.locked()
+
+    def test_one_that_is_gone_is_named(self, modules: Any) -> None:
+        self.add(modules, "4x", factor=4)
+        with pytest.raises(HostError, match="4x"):
+            webui.upscale(Image.new("RGB", (100, 75)), "gone", (400, 300), lambda: True)
+
+    def test_the_wait_for_a_busy_webui_can_be_given_up(self, modules: Any) -> None:
+        self.add(modules, "4x", factor=4)
+        with modules.queue, pytest.raises(BusyError):
+            webui.upscale(Image.new("RGB", (100, 75)), "4x", (400, 300), lambda: False)
