@@ -12,12 +12,14 @@ from types import MappingProxyType
 
 from lib_lora.core.errors import DataError
 from lib_lora.core.messages import Message, say
-from lib_lora.pictures import headers, sight, thumbs
+from lib_lora.pictures import faces, headers, sight, thumbs
+from lib_lora.pictures.faces import Face
+from lib_lora.pictures.facing import Finder
 from lib_lora.pictures.picture import Catalog, Picture
 from lib_lora.pictures.seen import Seen
 from lib_lora.pictures.store import Entry, Store
 
-THUMBS = "thumbs"
+THUMBS, FACES = "thumbs", "faces"
 FLUSH = 64
 STRIP = 1 << 20
 WORKERS = 6
@@ -31,6 +33,7 @@ class _Run:
         self.pictures = pictures
         self.asked = threading.Event()
         self.ended = threading.Event()
+        self.faces = 0  # pictures whose faces are looked for
         self._left: Iterator[Picture] = iter(())
         self._lock = threading.Lock()
 
@@ -45,11 +48,15 @@ class _Run:
 
 
 class Analyst:
-    """Looks into pictures on threads of its own. `cache_folder` keeps what was seen, by the content of files."""
+    """Looks into pictures on threads of its own. `cache_folder` keeps what was seen, by the content of files.
+
+    Faces are looked for only where somebody put a detector into its folder `faces`.
+    """
 
     def __init__(self, cache_folder: Path) -> None:
         self.folder = cache_folder
         self._store = Store(cache_folder)
+        self._finder = Finder(cache_folder / FACES, cache_folder)
         self._lock, self._large = threading.Lock(), threading.Lock()
         self._run = _Run([])
         self._run.ended.set()
@@ -62,18 +69,36 @@ class Analyst:
         pictures = [one for one in catalog.pictures if one.flaw is None and not headers.is_large(one.size)]
         there = {one.key: one for one in pictures}
         run = _Run(pictures)
+        run.faces = len(pictures) if self._finder.detector() else 0
         with self._lock:
             self._run.asked.set()
             self._run = run
             self._seen = {key: held for key, held in self._seen.items() if key in there and _is_same(held[0], there[key])}
             self._flaws = {key: held for key, held in self._flaws.items() if key in there and _is_same(held[0], there[key])}
             self._shown = None
+        self._finder.keep(self.seen())
         threading.Thread(target=self._work, args=(run,), name="lora-studio-analyst", daemon=True).start()
 
     def progress(self) -> tuple[int, int]:
-        """How many pictures were looked into, of how many."""
+        """How much of the work is done, of how much: a step for each picture, and one for its faces where a detector is there."""
         with self._lock:
-            return len(self._seen) + len(self._flaws), len(self._run.pictures)
+            done, total = len(self._seen) + len(self._flaws), len(self._run.pictures)
+        return (done + len(self._finder.found()), total + self._run.faces) if self._run.faces else (done, total)
+
+    def faces(self) -> Mapping[str, tuple[Face, ...]]:
+        """The faces found so far, by key; empty without a detector."""
+        return self._finder.found()
+
+    @property
+    def problem(self) -> Message | None:
+        """Why the detector that is there finds no faces."""
+        return self._finder.problem
+
+    def face_ratio(self, key: str) -> float | None:
+        """The height of a picture's largest face in its own; None where none was found or nobody looked."""
+        with self._lock:
+            held = self._seen.get(key)
+        return faces.ratio(self._finder.found_in(key), held[1].size[1]) if held else None
 
     def seen(self) -> Mapping[str, Seen]:
         """What was seen so far, by key: a snapshot that does not change."""
@@ -109,6 +134,9 @@ class Analyst:
                 worker.start()
             for worker in workers:
                 worker.join()
+            if self._run is run:
+                self._finder.look(run.pictures, self.seen(), run.asked)
+                run.faces = len(self._finder.found()) if run.faces else 0
             if not run.asked.is_set():
                 self._store.tidy()
                 thumbs.tidy(self.folder / THUMBS)
