@@ -7,13 +7,18 @@
     const NOTE = "lora_studio_filled";
     const {state, el, t} = api;
 
-    // The project that was prepared of this folder, if that is known; else the folder that is open.
-    const folder = () => (state.project && (typeof state.project === "string" ? state.project : state.project.folder)) || "";
-    const trigger = () => state.trigger || api.kept("trigger") || "";
+    // The project that was prepared of the folder that is open, if there is one; it holds for no other folder.
+    let prepared = {root: "", folder: "", trigger: ""};
+    const project = () => (prepared.root === state.root ? prepared : {folder: "", trigger: ""});
+    const trigger = () => (api.kept("trigger_of") || {})[state.root] || project().trigger || "";
+
+    function changed(what) {
+        if (what === "project") prepared = {root: state.root, folder: (state.project && state.project.folder) || "", trigger: state.trigger || ""};
+    }
 
     async function send() {
         const repeats = state.repeats ? {repeats: state.repeats.repeats, counts: state.repeats.counts} : {};
-        const found = await api.post("dataset/send", {folder: folder(), trigger: typeof trigger() === "string" ? trigger() : "", resolution: state.shownFor || state.resolution || state.native || 0, ...repeats});
+        const found = await api.post("dataset/send", {folder: project().folder, trigger: trigger(), resolution: state.shownFor || state.resolution || state.native || 0, ...repeats});
         window.loraStudio.fill(found.config);
         window.loraStudio.reveal();
         told(found);
@@ -31,5 +36,6 @@
     api.send = send;
     api.foot("send", 90, (box) => {
         box.append(api.fields.button({id: "lora_studio_ds_send", label: t("Send to Train"), kind: "primary", act: send, help: t("Fills the training form with this folder, its repeats and its trigger word.")}));
+        return {changed};
     });
 })();

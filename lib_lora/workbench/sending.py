@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lib_lora.core.errors import DataError
 from lib_lora.core.messages import Message, count, say
 from lib_lora.dataset import captions
+from lib_lora.workbench.counts import class_of
 
 if TYPE_CHECKING:
     from lib_lora.pictures.picture import Catalog, Picture, Shelf
@@ -64,8 +65,9 @@ def send(catalog: Catalog, wish: Wish, unsaved: int = 0) -> Sending:
             warnings.append(say("The classes lie in one folder, so that all get the same repeats. Prepare writes a folder with its own repeats for each."))
     if numbered:
         told.append(say("Repeats come from the names of the folders: {folders}.", folders=[shelf.key for shelf in numbered]))
+        warnings += _other_repeats(numbered, wish)
     config: dict[str, Any] = {"data": data}
-    trigger = _trigger(pictures, wish.trigger)
+    trigger = wish.trigger.strip() or trigger_of(pictures)
     if trigger:
         config["caption"] = {"trigger": trigger, "keep_tokens": 1}
         told.append(say("Trigger word: {trigger}; it is kept in front when tags are shuffled (1).", trigger=trigger))
@@ -94,13 +96,13 @@ def trigger_of(pictures: Sequence[Picture]) -> str:
     return word if n >= 2 and n >= SHARED * len(pictures) and plain not in NO_TRIGGER and len(word) <= 60 else ""
 
 
-def _trigger(pictures: Sequence[Picture], wished: str) -> str:
-    """The wished one where captions have it or none of them has any tags; else what they all begin with."""
-    word = wished.strip()
-    tagged = [set(captions.tags(picture.caption)) for picture in pictures if picture.caption]
-    if word and (not tagged or 2 * sum(word in tags for tags in tagged) >= len(tagged)):
-        return word
-    return trigger_of(pictures)
+def _other_repeats(numbered: Sequence[Shelf], wish: Wish) -> Iterator[Message]:
+    """Folders of a class whose number is another one than was computed."""
+    computed = {kind: n for kind, n in (wish.repeats or {}).items() if n}
+    differing = [(shelf.key, computed[kind]) for shelf in numbered if (kind := class_of(shelf.concept)) in computed and shelf.repeats != computed[kind]]
+    if differing:
+        names = [f"{folder} ({n})" for folder, n in differing]
+        yield say("These folders have other repeats than computed (in brackets): {names}. Prepare writes them anew, or rename the folders.", names=names)
 
 
 def _direct(catalog: Catalog, wish: Wish) -> int:
