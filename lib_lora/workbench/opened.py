@@ -175,7 +175,7 @@ class Opened:
                 self._places[asked] = None
         return self._places[asked]
 
-    def flags(self, wait: bool = True) -> dict[str, tuple[Flag, ...]]:
+    def flags(self, wait: bool = False) -> dict[str, tuple[Flag, ...]]:
         """What should be known of each picture."""
         seen, flaws, kin = self.analyst.seen(), self.analyst.flaws(), self.kin(wait)
         member = {key: group for group in self.groups(wait).values() for key in group}
@@ -195,7 +195,7 @@ class Opened:
         """The classes of all pictures."""
         return {key: self.kind(key) for key in self.pictures}
 
-    def facts(self, wait: bool = True, flags: Mapping[str, Sequence[Flag]] | None = None, kinds: Mapping[str, Judged] | None = None) -> dict[str, Facts]:
+    def facts(self, wait: bool = False, flags: Mapping[str, Sequence[Flag]] | None = None, kinds: Mapping[str, Judged] | None = None) -> dict[str, Facts]:
         """What filters go by, of each picture. What is at hand of it need not be found out again."""
         from lib_lora.editor.filters import Facts
 
