@@ -164,7 +164,7 @@ class Answers:
             classes=classes,
             guessed=frozenset(key for key, kind in classes.items() if kind == DISCARD and key not in by_hand),
             groups=tuple(opened.groups(wait=False).values()),
-            faces={key: box for key, found in opened.marks.section(FACE).items() if key in pictures and (box := _box(found, pictures[key].size))},
+            faces={key: box for key, found in _faces(opened).items() if key in pictures and (box := _box(found, pictures[key].size))},
             bars={key: tuple(found.bars) for key, found in seen.items() if any(found.bars)},
             tags={key: frozenset(tag for tag, score in opened.scores(key).items() if score >= SURE) for key in pictures},
             mirrored=dict(kin.flip),
@@ -219,6 +219,12 @@ class Answers:
             "flip": {"caption": flip.caption} if flip else None,
             "warnings": [sentence.text(ask.words) for sentence in plan.warnings],
         }
+
+
+def _faces(opened: Opened) -> dict[str, Any]:
+    """The largest face a detector found in each picture, and over it the one that somebody drew."""
+    found = {key: max((face.box for face in faces), key=lambda box: box[3] - box[1]) for key, faces in opened.analyst.faces().items() if faces}
+    return {**found, **opened.marks.section(FACE)}
 
 
 def _box(raw: Any, size: tuple[int, int]) -> tuple[int, int, int, int] | None:

@@ -138,7 +138,7 @@ class Opened:
         if by_hand is not None:
             return Judged(by_hand, 1.0, say("You chose this class."))
         picture = self.pictures.get(key)
-        return judge(self.scores(key) or captions.tags(picture.caption if picture else ""), None)
+        return judge(self.scores(key) or captions.tags(picture.caption if picture else ""), self.analyst.face_ratio(key))
 
     def kin(self, wait: bool = True) -> Kin:
         """What belongs together, among the pictures that were looked at so far. Without `wait`: as far as it is known."""
