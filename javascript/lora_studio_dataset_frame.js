@@ -4,8 +4,8 @@
     const api = window.loraStudioDataset;
     if (!api || api.frame.draw) return;
 
-    const STEP = "step", ID = "lora_studio_ds_";
-    const {state, el, t, parts} = api;
+    const STEP = "step", ID = "lora_studio_ds_", RETRY = 5000, TRIES = 6;
+    const {state, el, t, data, parts} = api;
     const byId = (id) => document.getElementById(ID + id);
 
     // ---- the parts of the page
@@ -18,7 +18,7 @@
         });
         path.value = api.kept("folder") || "";
         const go = el("button", {type: "submit", id: `${ID}open`, class: "lora_studio_button lora_studio_primary"}, t("Open"));
-        const submit = (event) => { event.preventDefault(); api.attempt(() => api.open(path.value), go); };
+        const submit = (event) => { event.preventDefault(); api.attempt(() => reading(path.value, () => api.open(path.value)), go); };
         return el("div", {class: "lora_studio_ds_head"},
             el("form", {class: "lora_studio_ds_open", on: {submit}}, path, el("datalist", {id: `${ID}recent`}, recent.map((one) => el("option", {value: one}))), go),
             el("p", {class: "lora_studio_ds_licence"}, t("Use only pictures whose licence allows training, respect what the artist asks for, and never turn the result against them.")));
@@ -38,7 +38,7 @@
     function skeleton(mount) {
         const part = (id, more, ...children) => el("div", {id: ID + id, ...more}, ...children);
         mount.replaceChildren(
-            head(), part("notes", {class: "lora_studio_ds_notes"}), part("tasks"), part("welcome", {}, welcome()),
+            head(), part("notes", {class: "lora_studio_ds_notes"}), part("tasks"), part("reading", {hidden: true, role: "status", class: "lora_studio_message"}), part("welcome", {}, welcome()),
             part("work", {hidden: true},
                 part("steps", {class: "lora_studio_ds_steps", role: "tablist", "aria-label": t("Steps")}),
                 part("columns", {class: "lora_studio_ds_columns"},
@@ -132,6 +132,31 @@
 
     // ---- life
 
+    // Thousands of pictures take a moment: the page says what it waits for.
+    async function reading(folder, work) {
+        byId("reading").textContent = data(t("Reading {folder} …", {folder}));
+        byId("reading").hidden = false;
+        byId("welcome").hidden = true;
+        try {
+            return await work();
+        } finally {
+            byId("reading").hidden = true;
+            byId("welcome").hidden = Boolean(state.set);
+        }
+    }
+
+    // The folder of last time. A server that is just starting has the page before it has the routes, and must not be hurried.
+    async function reopen(folder, tries) {
+        try {
+            await api.open(folder);
+        } catch (error) {
+            const starting = error.status === undefined || error.status === 404;
+            if (!starting || !tries) throw error;
+            await new Promise((go) => setTimeout(go, RETRY * (1 + Math.random() / 4)));
+            await reopen(folder, tries - 1);
+        }
+    }
+
     const complete = () => window.loraStudioView && api.fields.text && api.gallery.build && api.picture.build;
 
     function ready() {
@@ -140,7 +165,8 @@
         mount.dataset.ready = "1";
         skeleton(mount);
         mount.addEventListener("keydown", keys);
-        if (api.kept("folder")) api.attempt(() => api.open(api.kept("folder"))).then(() => api.resume());
+        const folder = api.kept("folder");
+        if (folder) api.attempt(() => reading(folder, () => reopen(folder, TRIES))).then(() => api.resume());
     }
 
     Object.assign(api.frame, {steps, show, feet, draw});
