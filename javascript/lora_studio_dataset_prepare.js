@@ -107,7 +107,7 @@
             const own = mine.schema.settings.filter((one) => one.section === name || one.name.startsWith(`${name}.`));
             const plain = own.filter((one) => !one.advanced), advanced = own.filter((one) => one.advanced);
             for (const one of own) mine.fields[one.name] = field(one);
-            const more = advanced.length && el("details", {class: "lora_studio_files", id: `${ID}more_${name}`}, el("summary", {}, t("Limits of the automatic size")), el("div", {class: "lora_studio_ds_part"}, advanced.map((one) => mine.fields[one.name])));
+            const more = advanced.length > 0 && el("details", {class: "lora_studio_files", id: `${ID}more_${name}`}, el("summary", {}, t("Limits of the automatic size")), el("div", {class: "lora_studio_ds_part"}, advanced.map((one) => mine.fields[one.name])));
             return el("section", {class: "lora_studio_ds_part"}, el("h4", {}, data(label)), plain.flatMap((one) => [mine.fields[one.name], CHOICES[one.name] && el("p", {class: "lora_studio_ds_help", id: `${ID}says_${one.name.replace(".", "_")}`})]), more);
         });
     }

@@ -86,7 +86,7 @@ class FilesConfig:
 class PrepareConfig:
     """All of it."""
 
-    shape: ShapeConfig = section(ShapeConfig, "Shape")
+    shape: ShapeConfig = section(ShapeConfig, "Cut or pad")
     enlarge: EnlargeConfig = section(EnlargeConfig, "Pictures that are too small")
     copies: CopiesConfig = section(CopiesConfig, "Copies")
     folders: FoldersConfig = section(FoldersConfig, "Folders")
