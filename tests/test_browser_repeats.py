@@ -118,7 +118,7 @@ def test_sent_to_train_the_form_holds_it_and_says_so(page: tuple[Any, str, Path]
         holds(shown, "caption.trigger", "kazari")
         holds(shown, "save.name", "")
         shown.wait_for_selector('.lora_studio_plan[data-state="ready"]')
-        assert "3 folders" in shown.inner_text(".lora_studio_plan") or "135 per epoch" in shown.inner_text(".lora_studio_plan")
+        assert "45 pictures × 3 repeats = 135 per epoch." in shown.inner_text(".lora_studio_plan")
         assert shown.evaluate("window.loraStudio.job().caption.keep_tokens") == 1
         assert shown.evaluate("window.loraStudio.job().data.resolution") in ("512,512", [512, 512])
     with visit(chrome, address, context=context) as shown:  # it survives a reload, as everything typed does
