@@ -268,6 +268,7 @@ def test_peculiar_pictures_are_read_and_say_what_is_done(tmp_path: Path, name: s
     found = one(tmp_path, name)
     assert (found.size, found.flaw) == ((30, 20), None)
     assert word in str(found.notes[0])
+    assert f"{name}: {found.notes[0]}" in told(catalog.read(tmp_path))
     shown = pixels.small(found.path, 16)
     assert (shown.mode, shown.size) == ("RGB", (16, 11))
     expected = {"cmyk.jpg": (255, 55, 55), "deep.png": (156, 156, 156), "clear.png": (255, 255, 255), "palette.png": (255, 255, 255)}[name]

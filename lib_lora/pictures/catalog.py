@@ -243,6 +243,12 @@ def _tell(pictures: Sequence[Picture], paths: Mapping[str, Path], report: Report
             names=report.names(moving),
         )
         report.warnings.add("animated", message)
+    odd: dict[str, tuple[Message, list[Path]]] = {}
+    for one in pictures:
+        for note in one.notes[1:] if one.animated else one.notes:
+            odd.setdefault(note.template, (note, []))[1].append(paths[one.key])
+    for note, noted in odd.values():
+        report.warnings.add("odd", say("{names}: {note}", names=report.names(noted), note=note))
 
 
 def _tell_others(folder: _Folder, report: Report) -> None:

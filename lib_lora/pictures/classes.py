@@ -23,7 +23,7 @@ SEVERAL = 3  # people, from which on a picture teaches nobody
 class Kind:
     """A class: its name, and what pictures of it teach a style."""
 
-    label: str
+    label: Message
     teaches: Message
 
 
@@ -38,14 +38,14 @@ class Judged:
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        FACE: Kind("Face close-up", say("Face close-ups decide how alike the faces are drawn.")),
+        FACE: Kind(say("Face close-up"), say("Face close-ups decide how alike the faces are drawn.")),
         MAIN: Kind(
-            "Main visual",
+            say("Main visual"),
             say("Main visuals decide composition and the final look: best a figure on about half of a picture of 2:3. Have most of these."),
         ),
-        FULL: Kind("Full body", say("Full bodies help with how legs and lower halves are drawn. A set can do without them.")),
+        FULL: Kind(say("Full body"), say("Full bodies help with how legs and lower halves are drawn. A set can do without them.")),
         DISCARD: Kind(
-            "Discard",
+            say("Discard"),
             say("Leave out: several views or people, overloaded costumes, figures that merge with the background, exaggerated poses, another style."),
         ),
     }
