@@ -177,7 +177,8 @@
         }
         const total = SEVERITIES.reduce((sum, one) => sum + found.counts[one], 0);
         const stale = mine.stale && el("p", {class: "lora_studio_ds_help", role: "status"}, t("The set has changed since: look again."));
-        box.replaceChildren(el("p", {role: "status"}, el("strong", {}, data(found.summary))), stale || "", ...(total ? SEVERITIES.map(severityNode).filter(Boolean) : [clear()]));
+        box.replaceChildren(el("p", {role: "status"}, el("strong", {}, data(found.summary))),
+            el("p", {class: "lora_studio_ds_help"}, data(t("Looked at for a resolution of {side}; another one is chosen in the step Pictures.", {side: found.resolution}))), stale || "", ...(total ? SEVERITIES.map(severityNode).filter(Boolean) : [clear()]));
         box.dataset.state = total ? "problems" : "clear";
         box.dataset.total = total;
     }

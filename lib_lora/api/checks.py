@@ -73,7 +73,7 @@ class Answers:
             with self._lock:
                 kept = dict(list(self._held.items())[-(REMEMBERED - 1) :])
                 self._held = {**kept, (opened.id, client): _Held(found, wish)}
-            return _document(found, opened, ask.words)
+            return _document(found, opened, ask.words) | {"resolution": side}
 
         return {"task": self.bench.tasks.start("doctor", f"{opened.id} {client}", work)}
 
@@ -97,7 +97,7 @@ class Answers:
             return self._captions(opened, client, act, chosen, held.wish, ask)
         if act in fixes.OF_TEXTS:
             return self._texts(opened, client, act, chosen, held.found, ask)
-        return self._trash(opened, chosen, ask)
+        return self._trash(opened, act, chosen, ask)
 
     def _examined(self, opened: Opened, client: str, wish: Wish, reg: Catalog | None, turn: Turn) -> Examination:
         from lib_lora.doctor import eyes
@@ -175,7 +175,7 @@ class Answers:
         opened.refresh()
         return _fixed("texts", len(done.files), "", []) | {"backup": done.backup, "problems": [one.text(ask.words) for one in done.problems]}
 
-    def _trash(self, opened: Opened, files: list[str], ask: Ask) -> dict[str, Any]:
+    def _trash(self, opened: Opened, act: str, files: list[str], ask: Ask) -> dict[str, Any]:
         from lib_lora.doctor import fixes
 
         ours = [name for name in files if name in opened.pictures]
@@ -186,9 +186,8 @@ class Answers:
         gone = set(ours)
         moved = opened.trash.take([*(opened.pictures[key] for key in ours), *others], [one for key, one in opened.pictures.items() if key not in gone])
         opened.refresh()
-        what = fixes.label("trash", len(moved.keys))
         told = {"trash": moved.trash, "problems": [one.text(ask.words) for one in moved.problems]}
-        return _fixed("trash", len(moved.keys), what.text(ask.words) if what and moved.keys else "", []) | told
+        return _fixed("trash", len(moved.keys), fixes.done(act, len(moved.keys)).text(ask.words) if moved.keys else "", []) | told
 
 
 def _fixed(where: str, changed: int, what: str, examples: list[dict[str, Any]]) -> dict[str, Any]:

@@ -153,6 +153,15 @@ def label(act: str, n: int) -> Message | None:
     return told.get(act)
 
 
+def done(act: str, n: int) -> Message:
+    """What a fix of files has done."""
+    if act == "trash":
+        return count(n, "1 file lies in the trash of LoRA Studio now.", "{n} files lie in the trash of LoRA Studio now.")
+    if act == "rename":
+        return count(n, "1 caption file renamed", "{n} caption files renamed")
+    return count(n, "1 caption rewritten; as it was it lies in the backups", "{n} captions rewritten; as they were they lie in the backups")
+
+
 def _writes(act: str, picture: Picture, root: Path, renames: Mapping[str, str]) -> list[Write]:
     file = picture.text_path.relative_to(root).as_posix()
     if act == "rename":
