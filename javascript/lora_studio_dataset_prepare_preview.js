@@ -80,9 +80,9 @@
         const after = el("div", {class: "lora_studio_ds_large", style: ratio(answer.result)}, el("img", {id: `${ID}after`, src: answer.picture, alt: t("After preparing")}));
         if (answer.follows) drawable(before, answer);
         before.classList.toggle("lora_studio_ds_drawn_on", answer.follows);
-        const forget = answer.face && el("button", {type: "button", class: "lora_studio_link", id: `${ID}forget`, on: {click: () => keep(answer.key, null)}}, t("Forget the face"));
+        const forget = answer.drawn && el("button", {type: "button", class: "lora_studio_link", id: `${ID}forget`, on: {click: () => keep(answer.key, null)}}, t("Forget the face"));
         const lines = [
-            answer.follows && (answer.face ? t("The cut follows the face you marked.") : t("Does it miss the face? Draw a box around the face, and the cut follows it.")),
+            answer.follows && (answer.drawn ? t("The cut follows the face you marked.") : answer.face ? t("The cut follows the face that the detector found. If it is another one, draw a box around yours.") : t("Does it miss the face? Draw a box around the face, and the cut follows it.")),
             answer.enlarged && t("It is too small and is enlarged; the upscaler itself is not run for this preview."),
             answer.flip && answer.flip.caption && t("Mirrored copy: {caption}", {caption: answer.flip.caption}),
             answer.caption ? t("Caption: {caption}", {caption: answer.caption}) : t("It has no caption."),

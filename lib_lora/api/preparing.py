@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -209,6 +210,7 @@ class Answers:
             "size": list(image.size),
             "box": list(box),
             "face": list(copy.face) if copy.face else None,
+            "drawn": copy.key in self.bench.opened(text(ask, "set")).marks.section(FACE),
             "result": list(copy.shape.canvas),
             "made": copy.made,
             "follows": copy.shape.follows,
@@ -229,9 +231,13 @@ def _faces(opened: Opened) -> dict[str, Any]:
 
 def _box(raw: Any, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
     """A box of whole pixels inside a picture; None for anything else."""
-    if not isinstance(raw, (list, tuple)) or len(raw) != 4 or not all(isinstance(edge, (int, float)) and not isinstance(edge, bool) for edge in raw):
+    if (
+        not isinstance(raw, (list, tuple))
+        or len(raw) != 4
+        or not all(isinstance(edge, (int, float)) and not isinstance(edge, bool) and math.isfinite(edge) for edge in raw)
+    ):
         return None
-    left, top, right, bottom = (int(edge) for edge in raw)
+    left, top, right, bottom = math.floor(raw[0]), math.floor(raw[1]), math.ceil(raw[2]), math.ceil(raw[3])
     return (left, top, right, bottom) if 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1] else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import shutil
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def proposed(root: Path) -> Path:
 
 def problems(root: Path, target: Path) -> Iterable[Message]:
     """Why a project cannot be written there."""
-    if not target.name or safe(target.name) != target.name:
+    name = unicodedata.normalize("NFC", target.name)  # as some systems hand names out in parts
+    if not name or safe(name) != name:
         yield say("{folder}: not every system takes this name; choose another, such as {other}", folder=target.name, other=safe(target.name, "project"))
     elif is_within(target, [root]):
         yield say("{folder}: the project cannot lie inside the folder it is made of; choose a place beside it", folder=str(target))
