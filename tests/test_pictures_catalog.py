@@ -226,12 +226,26 @@ def test_the_limit_of_pixels_is_ours(tmp_path: Path, limit: int | None, monkeypa
 
 
 def test_a_large_picture_counts_but_is_not_decoded_for_looking(tmp_path: Path) -> None:
-    (tmp_path / "large.png").write_bytes(png_header((9_000, 9_000)))
+    (tmp_path / "large.png").write_bytes(png_header((9_000, 6_000)))
     found = one(tmp_path, "large.png")
-    assert (found.size, found.flaw) == ((9_000, 9_000), None)
+    assert (found.size, found.flaw) == ((9_000, 6_000), None)
     assert "so large" in str(found.notes[0])
     with pytest.raises(DataError, match="so large"):
         thumbs.thumb(found, tmp_path / "cache")
+
+
+def test_a_large_jpeg_is_shown_unless_it_is_progressive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "a.jpg", (1200, 800))
+    put(tmp_path / "b.jpg", (1200, 800), progressive=True)
+    put(tmp_path / "c.png", (1200, 800))
+    monkeypatch.setattr(headers, "LARGE", 500_000)
+    for picture, shown in zip(catalog.read(tmp_path).pictures, (True, False, False), strict=True):
+        assert "so large" in str(picture.notes[0])
+        if shown:
+            assert thumbs.thumb(picture, tmp_path / "cache").is_file()
+        else:
+            with pytest.raises(DataError, match="so large"):
+                thumbs.thumb(picture, tmp_path / "cache")
 
 
 def test_animated_pictures_are_told(tmp_path: Path) -> None:

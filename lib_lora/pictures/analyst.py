@@ -23,7 +23,7 @@ THUMBS, FACES = "thumbs", "faces"
 FLUSH = 64
 STRIP = 1 << 20
 WORKERS = 6
-LARGE = 16_000_000
+LARGE = 6_000_000
 
 
 class _Run:

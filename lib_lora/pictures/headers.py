@@ -20,8 +20,8 @@ from lib_lora.dataset import images
 
 # Our own limit, the same whatever the program around us told Pillow; a picture of it takes half a gigabyte.
 PIXELS = 178_956_970
-# Larger ones are only decoded where the format can shrink while it decodes.
-LARGE = 80_000_000
+# Larger ones are only decoded where the format can shrink while it decodes: a pixel takes eight bytes on its way.
+LARGE = 40_000_000
 TAIL = 1 << 16
 TEXT_LIMIT = 1 << 20
 XMP_TURN = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')

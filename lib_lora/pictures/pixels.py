@@ -43,9 +43,11 @@ def _upright(path: Path, side: int | None) -> Image.Image:
 def _opened(file: BinaryIO, path: Path, side: int | None) -> Image.Image:
     Image.init()
     image = Image.open(file, formats=[name for name in images.FORMATS if name in Image.OPEN])
+    full = image.size
     if side is not None:
-        image.draft("RGB", _within(image.size, side))
-    if headers.is_large(image.size):
+        image.draft("RGB", _within(full, side))
+    # A progressive JPEG stands in memory whole, however small it is wanted.
+    if headers.is_large(full if image.info.get("progressive") else image.size):
         raise DataError(say("{file}: it is so large that its pixels are not looked into here; shrink it", file=path.name))
     return image
 

@@ -17,6 +17,7 @@ from lib_lora.pictures.picture import Picture
 SIDE, LARGEST = 256, 2048
 QUALITY = 85
 KEPT = 20_000
+LARGE = 6_000_000  # pixels, from which on one is decoded at a time
 
 
 def thumb(picture: Picture, cache: Path, side: int = SIDE) -> Path:
@@ -28,7 +29,7 @@ def thumb(picture: Picture, cache: Path, side: int = SIDE) -> Path:
     name = hashlib.sha256(f"{picture.path.absolute()}\0{picture.mark}\0{side}".encode("utf-8", "surrogatepass")).hexdigest()[:40]
     path = cache / name[:2] / f"{name[2:]}.jpg"
     if not _is_there(path):
-        with _turns():
+        with _turns(picture.size[0] * picture.size[1] > LARGE):
             _write(path, pixels.small(picture.path, side))
     return path
 
@@ -64,7 +65,7 @@ def _write(path: Path, image: Image.Image) -> None:
             raise
 
 
-@lru_cache(maxsize=1)
-def _turns() -> threading.BoundedSemaphore:
+@lru_cache(maxsize=2)
+def _turns(large: bool) -> threading.BoundedSemaphore:
     # A page asks for many at once; as many are decoded as there are cores, so that memory stays that of a few pictures.
-    return threading.BoundedSemaphore(max(2, os.cpu_count() or 2))
+    return threading.BoundedSemaphore(1 if large else max(2, min(6, os.cpu_count() or 2)))
