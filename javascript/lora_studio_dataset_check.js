@@ -131,7 +131,7 @@
                 found.where === "trash" ? el("p", {class: "lora_studio_ds_version"}, t("goes to the trash of LoRA Studio, with its caption")) : [
                     el("p", {class: "lora_studio_ds_version"}, el("del", {}, data(one.before === null ? t("no caption") : one.before))),
                     el("p", {class: "lora_studio_ds_version"}, el("ins", {}, data(one.after === null ? t("no caption") : one.after)))])),
-            el("p", {class: "lora_studio_ds_help"}, data(t("{n} files in all.", {n: number(found.changed)}))));
+            el("p", {class: "lora_studio_ds_help"}, data(t("In all: {n}", {n: number(found.changed)}))));
         };
         return el("details", {class: "lora_studio_files", on: {toggle: (event) => api.attempt(() => ask(event))}}, el("summary", {}, t("What will change")), box);
     }
