@@ -89,12 +89,13 @@
 
     api.foot("save", 30, (box) => {
         box.append(el("button", {type: "button", id: `${ID}save`, class: "lora_studio_button lora_studio_primary", title: t("Ctrl+S. Only the captions that changed are written; the old ones are kept as a backup."), on: {click: () => save()}}));
-        document.getElementById("lora_studio_dataset").addEventListener("keydown", (event) => {
-            if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "s") {
-                event.preventDefault();
-                if (document.activeElement && document.activeElement.blur) document.activeElement.blur();
-                if (edits.unsaved) byId("save").click();
-            }
+        document.addEventListener("keydown", (event) => {
+            const page = document.getElementById("lora_studio_dataset"), ours = event.target === document.body || page.contains(event.target);
+            if (!(event.ctrlKey || event.metaKey) || event.altKey || event.key.toLowerCase() !== "s" || !page.offsetParent || !ours) return;
+            event.preventDefault();
+            // What is being typed counts: leaving the field hands it on, and the save waits for that.
+            if (document.activeElement !== document.body) document.activeElement.blur();
+            save();
         });
         foot();
         return {changed: (what) => { if (what === "set" || mine.set !== state.set) opened(); }};

@@ -108,9 +108,19 @@
         acts[event.key]();
     }
 
+    const within = (what) => mine.place.querySelector({field: `#${ID}newtag`, text: `#${ID}captiontext`}[what] || `[data-place="${what}"]`);
+
     function focus(what) {
-        const node = what === "field" ? byId("newtag") : document.querySelector(`#${ID}tagchips [data-place="${what}"]`);
+        const node = within(what);
         if (node) node.focus();
+    }
+
+    // What has the focus now, so that it can have it again when the chips are drawn anew.
+    function held() {
+        const now = document.activeElement, list = byId("tagchips") || byId("captiontext");
+        if (!now || !list || !list.contains(now) || list.dataset.key !== mine.row.key) return null;
+        if (now === list) return {what: "text", text: now.value};
+        return now.id === `${ID}newtag` ? {what: "field", text: now.value} : {what: (now.closest("[data-place]") || {dataset: {place: "field"}}).dataset.place};
     }
 
     // A chip becomes a field; Enter keeps what is written, Escape leaves it.
@@ -171,10 +181,11 @@
     // ---- the caption as text
 
     function whole(row) {
-        const field = el("textarea", {id: `${ID}captiontext`, class: "lora_studio_ds_input", rows: 5, spellcheck: "false", "aria-label": t("Caption")});
+        const field = el("textarea", {id: `${ID}captiontext`, class: "lora_studio_ds_input", rows: 5, spellcheck: "false", "aria-label": t("Caption"), "data-key": row.key});
+        const keep = () => { if (field.value.trim() !== mine.row.caption) captions.act({kind: "set", text: field.value, whole: true}, {keys: [row.key]}); };
         field.value = row.caption;
-        field.addEventListener("change", () => { if (field.value.trim() !== row.caption) captions.act({kind: "set", text: field.value, whole: true}, {keys: [row.key]}); });
-        field.addEventListener("keydown", (event) => { if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229) { event.preventDefault(); field.blur(); } });
+        field.addEventListener("change", keep);
+        field.addEventListener("keydown", (event) => { if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229) { event.preventDefault(); keep(); } });
         return field;
     }
 
@@ -190,14 +201,14 @@
         const turn = el("button", {type: "button", class: "lora_studio_link", id: `${ID}astext`, on: {click: () => { mine.text = !mine.text; api.keep(KEPT, mine.text); draw(); }}}, mine.text ? t("Show as tags") : t("Show as text"));
         const nobody = !mine.row.tags.length && !mine.text && el("p", {class: "lora_studio_ds_help"}, t("No caption yet. Write tags here, or let a tagger do it."));
         // Whoever writes here when the row comes anew goes on writing.
-        const typed = byId("newtag") && document.activeElement === byId("newtag") ? byId("newtag").value : null;
+        const before = held(), next = mine.focus === null ? before : {what: mine.focus};
+        mine.focus = null;
         mine.place.replaceChildren(...[
             el("p", {class: "lora_studio_ds_captionhead"}, el("strong", {}, t("Caption")), el("span", {id: `${ID}tokens`, class: over ? "lora_studio_ds_over" : "", title: over ? t("A text encoder reads 75 tokens at once; later ones weigh less.") : ""}, data(count)), turn),
             nobody, mine.text ? whole(mine.row) : list(mine.row),
         ].filter(Boolean));
-        if (mine.focus !== null) focus(mine.focus);
-        else if (typed !== null) { focus("field"); byId("newtag").value = typed; }
-        mine.focus = null;
+        // The place is put into the page after this: only then it can have the focus.
+        if (next) queueMicrotask(() => { focus(next.what); if (next.text && within(next.what)) within(next.what).value = next.text; });
         return undefined;
     }
 

@@ -101,6 +101,7 @@
     }
 
     function heard(what) {
+        if (what === "where") draw();
         if (["shown", "rows", "picked"].includes(what)) soon();
         if (what === "set") { mine.limit = PAGE; soon(); }
         if (what === "selected") {

@@ -165,6 +165,8 @@
         mount.dataset.ready = "1";
         skeleton(mount);
         mount.addEventListener("keydown", keys);
+        // A button that rests while it works loses the focus: Ctrl+Z is still meant for this page.
+        document.addEventListener("keydown", (event) => { if (event.target === document.body && mount.offsetParent && (event.ctrlKey || event.metaKey) && /^[zy]$/i.test(event.key)) keys(event); });
         const folder = api.kept("folder");
         if (folder) api.attempt(() => reading(folder, () => reopen(folder, TRIES))).then(() => api.resume());
     }
