@@ -257,8 +257,16 @@
             other && !changedByHand() && api.fields.button({id: `${ID}other`, label: t("Take “others at 1”"), kind: "link", help: t("Keeps every class but main visuals and face close-ups at 1 and repeats those more."), act: () => take(other.repeats)}));
     }
 
+    function beside() {
+        const other = alternative();
+        if (!other || mine.checked) return null;
+        const values = {total: number(other.total), ratio: other.ratio === null ? "" : other.ratio.toFixed(2)};
+        return el("p", {class: "lora_studio_ds_help"}, data(other.ratio === null ? t("With the others at 1: {total} per epoch.", values) : t("With the others at 1: {total} per epoch, {ratio} main visuals for a face close-up.", values)));
+    }
+
     function told() {
         return [
+            beside(),
             mine.checked ? rules() : el("ul", {class: "lora_studio_list lora_studio_sentences"}, mine.answer.sentences.map((text) => el("li", {}, data(text)))),
             ...notes(),
         ];
