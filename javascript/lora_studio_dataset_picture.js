@@ -47,6 +47,7 @@
             const bars = [[0, 0, left, height], [0, 0, width, top], [width - right, 0, right, height], [0, height - bottom, width, bottom]];
             for (const [x, y, w, h] of bars) if (w > 0 && h > 0) layer.append(shape("rect", {class: "lora_studio_ds_barred", x, y, width: w, height: h, "vector-effect": "non-scaling-stroke"}));
         }
+        for (const [left, top, right, bottom] of row.faces || []) layer.append(shape("rect", {class: "lora_studio_ds_face", x: left, y: top, width: right - left, height: bottom - top, "vector-effect": "non-scaling-stroke"}));
         return layer;
     }
 

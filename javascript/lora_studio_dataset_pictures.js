@@ -64,7 +64,7 @@
 
     function progress() {
         const found = state.analysis;
-        if (!found || found.settled) return [];
+        if (!found || found.settled) return found && found.problem ? [el("p", {class: "lora_studio_ds_help"}, data(found.problem))] : [];
         const part = found.total ? found.done / found.total : 0;
         const words = found.done < found.total ? t("Looking at the pixels: {done} of {total}. You can go on working.", {done: number(found.done), total: number(found.total)}) : t("Comparing pictures with one another …");
         return [el("p", {class: "lora_studio_ds_help", role: "status"}, data(words)), el("div", {class: "lora_studio_bar"}, el("div", {class: "lora_studio_fill", style: `width:${(100 * part).toFixed(1)}%`}))];

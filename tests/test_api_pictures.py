@@ -214,6 +214,18 @@ def test_decisions_weigh_more_than_what_was_found() -> None:
     assert kin.decided(found, {}, ["a", "d", "e"]) == {"d": ("d", "e")}
 
 
+def test_what_is_left_of_the_kin_is_what_would_be_found_anew(server: Server) -> None:
+    scene(2).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(server.root / "mirrored.png")
+    server.open()
+    server.settled()
+    server.post("trash", keys=["2_main/1.png", "2_main/2.png"])
+    opened = server.bench.opened(server.id)
+    assert server.get("dataset/progress")["settled"]
+    assert opened.kin() == kin.find({key: seen for key, seen in opened.analyst.seen().items() if key in opened.pictures})
+    assert server.row("face/again.png")["others"] == []
+    assert server.row("mirrored.png")["others"] == []
+
+
 # ---- copies
 
 

@@ -86,7 +86,9 @@ class Answers:
         opened = self.bench.opened(ask.query.get("set", ""))
         done, total = opened.analyst.progress()
         opened.kin(wait=False)
-        return {"done": done, "total": total, "settled": opened.settled, "version": opened.version}
+        problem = opened.analyst.problem
+        told = problem.text(ask.words) if problem is not None else ""
+        return {"done": done, "total": total, "settled": opened.settled, "version": opened.version, "problem": told}
 
     def kind(self, ask: Ask) -> dict[str, Any]:
         """Put pictures into a class; null lets it be guessed again. `before` of an answer takes it back."""

@@ -34,6 +34,7 @@ class Rows:
         self.tokens = tokens
         self.flags = opened.flags(wait=False)
         self.kinds = opened.kinds()
+        self.faces = opened.analyst.faces()
         self.facts: dict[str, Facts] = opened.facts(flags=self.flags, kinds=self.kinds)
         self.groups = {key: (name, members) for name, members in opened.groups(wait=False).items() for key in members}
 
@@ -77,6 +78,7 @@ class Rows:
             "lost": round(place.lost, 4) if place else None,
             "upscale": round(place.upscale, 3) if place else None,
             "bars": list(seen.bars) if seen is not None and any(seen.bars) else None,
+            "faces": [[round(edge) for edge in face.box] for face in self.faces.get(key, ())],
             "flags": [{"kind": flag.kind, "text": flag.text.text(words)} for flag in self.flags.get(key, ())],
             "group": {"name": group[0], "keys": list(group[1])} if group else None,
             "others": list(dict.fromkeys([*kin.exact.get(key, ()), *kin.near.get(key, ()), *kin.flip.get(key, ())])),

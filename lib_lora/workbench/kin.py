@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,13 @@ class Kin:
     flip: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups: tuple[tuple[str, ...], ...] = ()
     outliers: Mapping[str, float] = field(default_factory=dict)
+
+    def without(self, keys: Iterable[str]) -> Kin:
+        """The same, but for pictures that are gone: who is left is no less alike."""
+        gone = frozenset(keys)
+        groups = tuple(left for group in self.groups if len(left := tuple(key for key in group if key not in gone)) > 1)
+        outliers = {key: value for key, value in self.outliers.items() if key not in gone}
+        return Kin(_left(self.exact, gone), _left(self.near, gone), _left(self.flip, gone), groups, outliers)
 
 
 def find(seen: Mapping[str, Seen]) -> Kin:
@@ -53,3 +60,8 @@ def _others(sets: Sets) -> dict[str, tuple[str, ...]]:
         for key in one:
             found.setdefault(key, []).extend(other for other in one if other != key)
     return {key: tuple(dict.fromkeys(others)) for key, others in found.items()}
+
+
+def _left(others: Mapping[str, tuple[str, ...]], gone: Collection[str]) -> dict[str, tuple[str, ...]]:
+    found = {key: tuple(other for other in many if other not in gone) for key, many in others.items() if key not in gone}
+    return {key: many for key, many in found.items() if many}

@@ -60,9 +60,9 @@ class Opened:
         self._places: dict[tuple[tuple[int, int], int], Preview | None] = {}
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
-        self._kin: tuple[object, Kin] = (None, Kin())
+        self._kin: tuple[tuple[int, int, int] | None, Kin] = (None, Kin())
         self._kin_lock = threading.Lock()
-        self._reads = self._decisions = 0
+        self._reads = self._decisions = self._visible = 0
         self._lint: dict[str, tuple[Picture, list[Flag]]] = {}
         self.refresh()
 
@@ -74,9 +74,12 @@ class Opened:
 
     def take(self, catalog: Catalog) -> Catalog:
         """Go on with another catalogue of this folder."""
+        from lib_lora.pictures import headers
+
         with self._lock:
             self.catalog = catalog
             self.pictures = catalog.by_key()
+            self._visible = sum(one.flaw is None and not headers.is_large(one.size) for one in catalog.pictures)
             self._reads += 1
             for session in self._sessions.values():
                 session.follow(catalog)
@@ -120,7 +123,10 @@ class Opened:
         left = tuple(one for one in self.catalog.pictures if one.key not in gone)
         counts = Counter(one.folder for one in left)
         shelves = tuple(replace(shelf, count=counts[shelf.key]) for shelf in self.catalog.shelves if counts[shelf.key])
+        # Without its lock: a comparison under way may take long, and what it finds of before is not taken for now.
+        known, kin = self._kin[0] == self._moment(), self._kin[1].without(gone)
         self.take(replace(self.catalog, pictures=left, shelves=shelves))
+        self._kin = (self._moment() if known else None, kin)
         return moved
 
     def decide(self, section: str, decisions: Mapping[str, str | None]) -> Mapping[str, str | None]:
@@ -146,8 +152,7 @@ class Opened:
         if self._kin[0] == moment:
             return self._kin[1]
         if not wait:
-            done, total = self.analyst.progress()
-            if done >= total and self._kin_lock.acquire(blocking=False):
+            if moment[1] + moment[2] >= self._visible and self._kin_lock.acquire(blocking=False):
                 self._kin_lock.release()
                 threading.Thread(target=self.kin, name="lora-studio-kin", daemon=True).start()
             return self._kin[1]
@@ -213,6 +218,6 @@ class Opened:
             known = self._lint[picture.key] = (picture, marks_of.of_file(picture, lint.findings(picture)))
         return known[1]
 
-    def _moment(self) -> object:
-        """What the kin of now were found from."""
-        return self._reads, self.analyst.progress()[0]
+    def _moment(self) -> tuple[int, int, int]:
+        """What the kin of now were found from: which reading of the folder, how many pictures were seen, how many could not be."""
+        return self._reads, len(self.analyst.seen()), len(self.analyst.flaws())
