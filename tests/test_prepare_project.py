@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from lib_lora.core.errors import ConfigError, DataError, HostError
+from lib_lora.core.errors import BusyError, ConfigError, DataError, HostError
 from lib_lora.core.messages import Message, say
 from lib_lora.core.settings import load
 from lib_lora.dataset import images, scan
@@ -397,6 +397,18 @@ class TestRefusals:
             assert prepare(source, tmp_path / target, turn=turn, copies={"flip": True}).cancelled
             assert len(turn.told) <= end
         assert tree(tmp_path) == before
+
+    def test_cancelling_ends_the_wait_for_a_busy_host(self, source: Path, tmp_path: Path) -> None:
+        turn = Watching()
+
+        class Busy(Doubling):
+            def upscale(self, image: Image.Image, name: str, size: tuple[int, int], waiting: Callable[[], bool] = lambda: True) -> Image.Image:
+                turn.end = 0
+                assert not waiting()
+                raise BusyError(say("The WebUI was still busy when the wait for it was given up. Start again when it is free."))
+
+        assert prepare(source, tmp_path / "out", tools=Busy(), turn=turn, enlarge={"upscaler": "Red", "below": 256}).cancelled
+        assert [path.name for path in tmp_path.iterdir()] == ["6_kazari"]
 
     def test_an_upscaler_that_fails_ends_it_with_its_own_sentence(self, source: Path, tmp_path: Path) -> None:
         tools = Doubling(HostError(say("The upscaling was interrupted; nothing was written. Start again when you like.")))

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib_lora.core.errors import DataError
+from lib_lora.core.errors import BusyError, DataError
 from lib_lora.core.messages import Message, say
 from lib_lora.hosts.base import PictureTools
 from lib_lora.prepare import manifest, places
@@ -62,6 +62,15 @@ class Builder:
 
     def run(self) -> bool:
         """Make everything; False where it was cancelled."""
+        try:
+            return self._run()
+        except BusyError:
+            # Who cancels ends a wait for the host, too.
+            if self.turn.cancelled:
+                return False
+            raise
+
+    def _run(self) -> bool:
         for folder in dict.fromkeys(copy.folder for copy in self.plan.copies):
             (self.part / folder).mkdir()
         total = len(self.plan.copies)

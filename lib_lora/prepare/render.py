@@ -21,7 +21,7 @@ from lib_lora.prepare.shapes import Box, middle
 from lib_lora.prepare.tools import resampled
 
 RECIPES = 1  # raised when the same settings begin to give other pixels
-PNG_EFFORT, JPEG_QUALITY = 4, 95
+PNG_EFFORT, JPEG_QUALITY = 3, 95
 
 
 @dataclass(frozen=True)
