@@ -75,7 +75,7 @@
 
     function ready(one) {
         const hint = one.hint && el("p", {class: "lora_studio_ds_help"}, data(t("P=R {hint}: at this threshold it finds as many tags falsely as it misses. Above it a caption is surer, below it fuller.", {hint: one.hint.toFixed(4)})));
-        const give = one.loaded && api.fields.button({kind: "link", label: t("Give its memory back"), act: async () => { await api.post("dataset/tagger/unload", {}); await load(); }});
+        const give = one.loaded && el("p", {class: "lora_studio_ds_acts"}, api.fields.button({kind: "link", label: t("Give its memory back"), act: async () => { await api.post("dataset/tagger/unload", {}); await load(); }}));
         return [el("p", {class: "lora_studio_ds_help", title: one.place}, t("Ready, on this machine:"), " ", el("code", {}, data(one.place))), hint, give].filter(Boolean);
     }
 
@@ -243,7 +243,7 @@
     }
 
     function build(box) {
-        const tagger = (mine.fields.tagger = api.fields.select({id: `${ID}tagger`, label: t("Tagger"), help: t("wd-vit-large-tagger-v3 is a good choice for drawn pictures. What runs on the graphics card is told while it works."), options: [], change: (value) => { wish("tagger", value); drawTagger(); }}));
+        const tagger = (mine.fields.tagger = api.fields.select({id: `${ID}tagger`, name: t("Tagger"), help: t("wd-vit-large-tagger-v3 is a good choice for drawn pictures. What runs on the graphics card is told while it works."), options: [], change: (value) => { wish("tagger", value); drawTagger(); }}));
         box.append(
             part("tagger", t("Tagger"), "", tagger, el("div", {id: `${ID}state`, class: "lora_studio_ds_part"}),
                 el("p", {class: "lora_studio_ds_acts"}, api.fields.button({id: `${ID}run`, kind: "primary", label: t("Tag"), act: run}),

@@ -129,6 +129,10 @@ class Graph:
 def _session(runtime: Any, model: Path, provider: str) -> Any:
     options = runtime.SessionOptions()
     options.log_severity_level = 3
+    if provider == CPU:
+        # Pictures are read meanwhile, and somebody may be drawing: work in small parts, and threads that wait must not spin.
+        options.add_session_config_entry("session.dynamic_block_base", "4")
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers: list[Any] = [(provider, CUDA_OPTIONS) if CARDS.get(provider) == "CUDA" else provider]
     return runtime.InferenceSession(str(model), options, providers=[*providers, *([] if provider == CPU else [CPU])])
 
