@@ -83,10 +83,6 @@ def chips(page: Any, *names: str) -> None:
     )
 
 
-def _json(names: tuple[str, ...]) -> str:
-    return "[" + ",".join(f'"{name}"' for name in names) + "]"
-
-
 def choose(page: Any, name: str) -> None:
     page.click(f'{TILES}[data-key="{name}"]')
     page.wait_for_selector(f'#lora_studio_ds_tagchips[data-key="{name}"]')
