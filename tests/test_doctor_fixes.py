@@ -141,7 +141,7 @@ def test_caption_files_are_mended_at_once_with_a_backup(page: Page, kind: str) -
 
 @pytest.mark.parametrize("codec", ["utf-16", "cp1252", "cp932", "gb18030"])
 def test_other_encodings_become_utf_8_or_are_left(page: Page, codec: str) -> None:
-    text = {"cp1252": f"{TRIGGER}, café"}.get(codec, f"{TRIGGER}, 微笑")
+    text = {"cp1252": f"{TRIGGER}, café"}.get(codec, f"{TRIGGER}, 猫娘, 微笑")
     key = add(page, "x.png", text.encode(codec))
     assert page.kinds() == {("text_unreadable", key)}
     page.post("fix", fix="utf8")
