@@ -114,6 +114,8 @@ def test_sent_to_train_the_form_holds_it_and_says_so(page: tuple[Any, str, Path]
         shown.click("#lora_studio_ds_send")
         shown.wait_for_selector("#lora_studio_panel", state="visible")
         shown.wait_for_selector("#lora_studio_filled:has-text('Trigger word: kazari')")
+        # The folders' number is 3, and others were computed.
+        shown.wait_for_selector("#lora_studio_filled .lora_studio_warning:has-text('3_kazari_face (9)')")
         holds(shown, "data.folder", str(folder))
         holds(shown, "caption.trigger", "kazari")
         holds(shown, "save.name", "")
