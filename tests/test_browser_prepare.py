@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from browser import browser, overflow, visit
 from PIL import Image
+from prepared import picture
 from test_browser_dataset import Page, open_folder, page_of, show
-from test_prepare_project import picture
 
 pytestmark = pytest.mark.browser
 ID = "#lora_studio_ds_prepare_"

@@ -14,8 +14,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
+from prepared import Doubling, picture, text, tree
 from standin import Script, StandInHost
-from test_prepare_project import Doubling, picture, text, tree
 
 from lib_lora import api
 from lib_lora.core.errors import BusyError, HostError
