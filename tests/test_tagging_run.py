@@ -300,13 +300,35 @@ class TestService:
 
     def test_while_the_model_is_in_use_it_tags_on_the_cpu_and_says_so(self, tmp_path: Path) -> None:
         busy = threading.Event()
-        service, started = self.taggers(tmp_path, busy.is_set, a=Mean())
+        mean = Mean()
+        mean.device = "CUDA"
+        service, started = self.taggers(tmp_path, busy.is_set, a=mean)
         service.ask(Image.new("RGB", (4, 4), "red"), "a")
         busy.set()
+        mean.device = "CPU"
+        service.unload()
         found = service.ask(Image.new("RGB", (4, 4), "blue"), "a")
         busy.clear()
         service.ask(Image.new("RGB", (4, 4), "green"), "a")
         assert started == [("a", False), ("a", True), ("a", False)]
+        assert "on the CPU meanwhile" in str(found.notes[0])
+
+    def test_a_training_that_begins_takes_it_off_the_card(self, tmp_path: Path) -> None:
+        busy, mean = threading.Event(), Mean()
+        mean.device = "CUDA"
+        service, started = self.taggers(tmp_path, busy.is_set, a=mean)
+        service.ask(Image.new("RGB", (4, 4), "red"), "a")
+        busy.set()
+        service.ask(Image.new("RGB", (4, 4), "blue"), "a")
+        assert started == [("a", False), ("a", True)]
+
+    def test_one_on_the_cpu_stays_when_a_training_begins(self, tmp_path: Path) -> None:
+        busy = threading.Event()
+        service, started = self.taggers(tmp_path, busy.is_set, a=Mean())
+        service.ask(Image.new("RGB", (4, 4), "red"), "a")
+        busy.set()
+        found = service.ask(Image.new("RGB", (4, 4), "blue"), "a")
+        assert started == [("a", False)]
         assert "on the CPU meanwhile" in str(found.notes[0])
 
     def test_it_goes_when_nobody_asks(self, tmp_path: Path) -> None:

@@ -46,7 +46,10 @@ class Asked:
         tagger = bench.taggers.chosen(text(ask, "tagger", ""))
         wish = asked(ask, 0.5)
         pictures = [opened.pictures[key] for key in scope(ask, opened) if key in opened.pictures]
-        kept = cache.at(opened.state, tagger.identity() or tagger.name)
+        last, model = cache.last(opened.state)
+        # The hash of a large model takes seconds: it is not asked for where nothing was tagged yet.
+        digest = tagger.identity() if last and tagger.missing is None else model if last == tagger.name else ""
+        kept = cache.at(opened.state, digest or tagger.name)
         kept.look()
         composer = Composer(kept.table, wish)
         found = {picture.key: name for picture in pictures if (name := kept.pixels(picture)) is not None}
@@ -64,7 +67,9 @@ def scope(ask: Ask, opened: Opened) -> list[str]:
         return texts(ask, "keys")
     if ask.body.get("where") is None:
         return list(opened.pictures)
-    return opened.session(text(ask, "client")).find(Where.read(ask.body["where"]), opened.facts(wait=False))
+    where = Where.read(ask.body["where"])
+    facts = opened.facts(wait=False) if where.folder or where.kind or where.flag else {}
+    return opened.session(text(ask, "client")).find(where, facts)
 
 
 def asked(ask: Ask, general: float) -> Wish:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import threading
+from functools import lru_cache
 from pathlib import Path
 
 from lib_lora.core.files import write_text
@@ -23,6 +25,18 @@ def sha256(path: Path) -> str:
 
 def remembered(path: Path, state: Path) -> str:
     """The SHA-256, from memory where size and date are what they were: reading a gigabyte takes seconds."""
+    with _reading(path):
+        return _remembered(path, state)
+
+
+@lru_cache(maxsize=64)
+def _reading(path: Path) -> threading.Lock:
+    """Who asks for the same file meanwhile waits instead of reading it, too."""
+    del path
+    return threading.Lock()
+
+
+def _remembered(path: Path, state: Path) -> str:
     stat = path.stat()
     key, mark = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
     file = state / "models.json"

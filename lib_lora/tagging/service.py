@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lib_lora.tagging.labels import Labels
 
 IDLE = 300.0  # seconds a tagger stays in memory for the next picture
+IDLE_ON_CARD = 30.0  # a card's memory is wanted for drawing
 REMEMBERED = 16
 
 
@@ -37,9 +38,10 @@ class Answer:
 
 @dataclass
 class _Loaded:
+    """A tagger in memory. `key` is its name, its place, and whether it was asked to stay off the graphics card."""
+
     key: tuple[str, str, bool]
     running: Running
-    notes: tuple[Message, ...]
     users: int = 0
 
 
@@ -81,9 +83,11 @@ class Taggers:
     @contextlib.contextmanager
     def use(self, tagger: Tagger) -> Iterator[tuple[Running, tuple[Message, ...]]]:
         """The tagger in memory, with what the user should know of it."""
-        held = self._take(tagger)
+        busy = self._host.busy()
+        held = self._take(tagger, busy)
+        meanwhile = say("The model is in use (a training or a picture), so pictures are tagged on the CPU meanwhile.")
         try:
-            yield held.running, (*held.notes, *held.running.notes)
+            yield held.running, (*([meanwhile] if busy and held.running.device == "CPU" else []), *held.running.notes)
         finally:
             with self._lock:
                 held.users -= 1
@@ -117,21 +121,19 @@ class Taggers:
             self._timer.cancel()
         self.unload()
 
-    def _take(self, tagger: Tagger) -> _Loaded:
-        busy = self._host.busy()
+    def _take(self, tagger: Tagger, busy: bool) -> _Loaded:
         key = (tagger.name, tagger.place, busy)
         with self._loading:
             with self._lock:
                 held = self._loaded
-                if held is not None and (held.key == key or (held.key[:2] == key[:2] and held.users)):
+                same = held is not None and held.key[:2] == key[:2]
+                if held is not None and same and (held.key == key or held.users or (busy and held.running.device == "CPU")):
                     held.users += 1
                     return held
                 if held is not None and held.users:
                     raise BusyError(say("{tagger} is at work: wait for its end, or cancel it first.", tagger=held.key[0]))
             self.unload()
-            running = tagger.start(busy)
-            notes = (say("The model is in use (a training or a picture), so pictures are tagged on the CPU meanwhile."),) if busy else ()
-            found = _Loaded(key, running, notes, 1)
+            found = _Loaded(key, tagger.start(busy), 1)
             with self._lock:
                 self._loaded = found
             return found
@@ -139,6 +141,7 @@ class Taggers:
     def _rest(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = threading.Timer(self._idle, self.unload)
+        on_card = self._loaded is not None and self._loaded.running.device != "CPU"
+        self._timer = threading.Timer(min(self._idle, IDLE_ON_CARD) if on_card else self._idle, self.unload)
         self._timer.daemon = True
         self._timer.start()
