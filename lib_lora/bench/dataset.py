@@ -49,7 +49,9 @@ def _figures(root: Path, state: Path) -> dict[str, Any]:
     read = time.perf_counter() - started
     findings = sum(len(lint.findings(one, "trigger", lambda text: len(text) // 4)) for one in catalog.pictures)
     listed = time.perf_counter() - started
+    busy = time.process_time()
     page = _seconds(lambda: _all(lambda one: thumbs.thumb(one, state / "thumbs"), catalog.pictures[:PAGE]))
+    busy = time.process_time() - busy
     judged = _seconds(lambda: [classes.judge(captions.tags(one.caption)) for one in catalog.pictures])
     placed = _seconds(lambda: [places.preview(one.size, 768, _buckets()) for one in catalog.pictures])
     analyst = Analyst(state / "pictures")
@@ -65,6 +67,8 @@ def _figures(root: Path, state: Path) -> dict[str, Any]:
         "read_s": read,
         "findings": findings,
         "first_page_s": page,
+        # Of all cores together: what the page takes where nothing else runs is this by their number.
+        "first_page_cpu_s": busy,
         "classes_s": judged,
         "places_s": placed,
         "analysis_s": analysis,

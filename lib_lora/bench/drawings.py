@@ -27,7 +27,7 @@ DONE = "pictures.json"
 def make(folder: Path, pictures: int) -> Path:
     """`pictures` files below `folder`; what an earlier call made is used again."""
     note = folder / DONE
-    wanted = {"pictures": pictures, "sides": list(SIDES), "version": 1}
+    wanted = {"pictures": pictures, "sides": list(SIDES), "version": 2}
     if not note.is_file() or json.loads(note.read_text(encoding="utf-8")) != wanted:
         note.unlink(missing_ok=True)
         for shelf in SHELVES:
@@ -41,7 +41,7 @@ def make(folder: Path, pictures: int) -> Path:
 
 def _write(folder: str, n: int) -> None:
     rng = random.Random(n)  # noqa: S311 shapes and colours are no secret
-    path = Path(folder) / SHELVES[n % len(SHELVES)] / f"picture {n:05}"
+    path = Path(folder) / SHELVES[n // 2 % len(SHELVES)] / f"picture {n:05}"
     image = draw(rng)
     if n % 2:
         image.save(path.with_suffix(".png"), compress_level=3)
