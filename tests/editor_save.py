@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,16 +14,18 @@ from lib_lora.pictures import catalog
 
 def main(root: Path, state: Path, writes: int) -> None:
     done = 0
-    write = journal.write_bytes
+    write, alone = journal.write_bytes, threading.Lock()
 
     def counted(path: Path, content: bytes) -> None:
         nonlocal done
-        if path.suffix == ".txt" and path.is_relative_to(root):
+        if path.suffix != ".txt" or not path.is_relative_to(root):
+            return write(path, content)
+        with alone:
             if done == writes:
                 print("between", flush=True)
                 time.sleep(600)
             done += 1
-        write(path, content)
+            return write(path, content)
 
     journal.write_bytes = counted
     session = Session(catalog.read(root), state)

@@ -78,9 +78,8 @@ def unsaved(page: Any, n: int) -> None:
 
 def chips(page: Any, *names: str) -> None:
     """Wait until the chosen picture has these tags, in this order."""
-    page.wait_for_function(
-        "([where, names]) => JSON.stringify([...document.querySelectorAll(where)].map((one) => one.dataset.tag)) === names", arg=[CHIPS, _json(names)]
-    )
+    script = "([where, names]) => [...document.querySelectorAll(where)].map((one) => one.dataset.tag).join() === names.join()"
+    page.wait_for_function(script, arg=[CHIPS, list(names)])
 
 
 def choose(page: Any, name: str) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+
+_MASK = threading.Lock()
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], None]) -> None:
@@ -60,7 +63,8 @@ def is_within(path: Path, roots: list[Path]) -> bool:
 
 
 def _umask() -> int:
-    # There is no way to read the mask but to set it.
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+    # There is no way to read the mask but to set it, for the whole program: two at once would leave it changed.
+    with _MASK:
+        mask = os.umask(0o022)
+        os.umask(mask)
+        return mask

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,7 @@ BACKUPS = "backups"
 JOURNAL = "journal.json"
 MANIFEST = "manifest.json"
 OLD = "old"
+WRITERS = 8
 
 
 @dataclass(frozen=True)
@@ -194,15 +196,17 @@ def _entries(journal: Path) -> list[Write]:
 
 
 def _written(root: Path, writes: Sequence[Write]) -> tuple[list[str], list[Message]]:
-    written: list[str] = []
-    failed: list[Message] = []
-    for one in writes:
+    def one_file(one: Write) -> Message | None:
         try:
             write(_inside(root, one.file), one.after)
-            written.append(one.file)
         except OSError as error:
-            failed.append(say("{file}: this caption cannot be written ({why})", file=one.file, why=error.strerror or str(error)))
-    return written, failed
+            return say("{file}: this caption cannot be written ({why})", file=one.file, why=error.strerror or str(error))
+        return None
+
+    # Each waits for the disk, which can do several at once.
+    with ThreadPoolExecutor(WRITERS) as pool:
+        told = list(pool.map(one_file, writes))
+    return [one.file for one, failed in zip(writes, told, strict=True) if failed is None], [failed for failed in told if failed is not None]
 
 
 def _inside(root: Path, file: str) -> Path:

@@ -180,8 +180,7 @@ class Session:
         """These are the files' texts now, and the captions too, whatever was edited; that can be undone."""
         before = {file: self._text(file) for file in map(file_of, texts) if file in self._sheets}
         self._read(texts)
-        for file in before:
-            self._put(file, self._sheets[file].caption)
+        self._put({file: self._sheets[file].caption for file in before})
         edits = tuple(Edit(file, text, self._text(file)) for file, text in before.items() if text != self._text(file))
         if edits:
             self._done = [*self._done[-(REMEMBERED - 1) :], Change(what, edits, len(before))]
@@ -205,43 +204,41 @@ class Session:
     def _set(self, change: Change) -> Change:
         """Put the captions in place that still are what the change began with; returns what was done."""
         there = [edit for edit in change.edits if edit.file in self._sheets and self._text(edit.file) == edit.before]
-        for edit in there:
-            self._put(edit.file, edit.after)
+        self._put({edit.file: edit.after for edit in there})
         self.revision += 1
         return replace(change, edits=tuple(there), of=len(change.edits))
 
-    def _put(self, file: str, text: str | None) -> None:
-        self._counted(file, -1)
-        if text == self._sheets[file].caption:
-            self._now.pop(file, None)
-        else:
-            self._now[file] = text
-        self._tags[file] = tuple(captions.tags(text or ""))
-        self._counted(file, 1)
+    def _put(self, texts: Mapping[str, str | None]) -> None:
+        self._counts.subtract(self._occurrences(texts))
+        for file, text in texts.items():
+            if text == self._sheets[file].caption:
+                self._now.pop(file, None)
+            else:
+                self._now[file] = text
+            self._tags[file] = tuple(captions.tags(text or ""))
+        self._counts.update(self._occurrences(texts))
+        self._counts = +self._counts
+
+    def _occurrences(self, files: Iterable[str]) -> list[str]:
+        """The tags of these captions, each as often as pictures have it."""
+        found: list[str] = []
+        for file in files:
+            found += set(self._tags[file]) if self._sheets[file].pictures == 1 else list(set(self._tags[file])) * self._sheets[file].pictures
+        return found
 
     def _text(self, file: str) -> str | None:
         return self._now[file] if file in self._now else self._sheets[file].caption
 
     def _recount(self) -> None:
         self._tags: dict[str, tuple[str, ...]] = {file: tuple(captions.tags(self._text(file) or "")) for file in self._sheets}
-        self._counts: Counter[str] = Counter()
-        for file in self._sheets:
-            self._counted(file, 1)
+        self._counts: Counter[str] = Counter(self._occurrences(self._sheets))
         self.revision += 1
-
-    def _counted(self, file: str, sign: int) -> None:
-        weight = sign * self._sheets[file].pictures
-        for tag in dict.fromkeys(self._tags[file]):
-            left = self._counts[tag] + weight
-            if left:
-                self._counts[tag] = left
-            else:
-                del self._counts[tag]
 
 
 def _checked(text: str) -> str:
     """A caption that fits into the first line of a UTF-8 file."""
-    line = " ".join(text.splitlines()) if len(text.splitlines()) > 1 else text
+    lines = text.splitlines()
+    line = " ".join(lines) if len(lines) > 1 else text
     if len(line) > LONGEST:
         raise ConfigError(say("A caption would be longer than {n} characters.", n=LONGEST))
     try:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 # What a host offers: a number for each text, or None while it has no tokenizer.
 Count = Callable[[Sequence[str]], "list[int] | None"]
 CHUNK = 75
-REMEMBERED = 50_000
+REMEMBERED = 200_000
 # CLIP's tokenizer cuts at spaces and signs; common words are one token, rare and long ones about one for each five letters.
 PIECES = re.compile(r"'(?:s|t|re|ve|m|ll|d)|[^\W\d_]+|\d|(?:[^\s\w]|_)+", re.IGNORECASE)
 LETTERS = 5
@@ -29,29 +29,52 @@ def _of_piece(piece: str) -> int:
 
 
 class Tokens:
-    """Counts of texts by a host. CLIP's tokenizer encodes each word alone, so that a word once counted is known in any text."""
+    """Counts of texts by a host. CLIP's tokenizer encodes each word alone, so that a tag once counted is known in any caption."""
 
     def __init__(self, count: Count | None = None) -> None:
         self._count = count
+        # What is there is exchanged and never changed: several threads may ask at once.
         self._known: dict[str, int] = {}
+        self._guessed: dict[str, int] = {}
 
     def of(self, texts: Iterable[str]) -> tuple[list[int], bool]:
         """The number of tokens of each text, and whether these are the host's own counts and no estimates."""
-        cut, known = [pieces(text) for text in texts], self._known
-        missing = [piece for piece in dict.fromkeys(piece for one in cut for piece in one) if piece not in known]
-        if missing or self._count is None:
-            found = self._count(missing) if self._count is not None else None
-            if found is None:
-                return [sum(known[piece] if piece in known else estimate(piece) for piece in one) for one in cut], False
-            if len(known) > REMEMBERED:
-                known = {piece: known[piece] for one in cut for piece in one if piece in known}
-            known = {**known, **dict(zip(missing, found, strict=True))}
-            self._known = known
-        return [sum(known[piece] for piece in one) for one in cut], True
+        cut = [_spans(text) for text in texts]
+        known = self._known
+        missing = [span for span in dict.fromkeys(span for one in cut for span in one) if span not in known]
+        learnt = self._learn(missing) if missing and self._count is not None else known
+        exact = self._count is not None and learnt is not None
+        if learnt is None or not exact:
+            learnt = {**known, **self._guess(missing)}
+        return [sum([learnt[span] for span in one]) for one in cut], exact
 
     def numbers(self, texts: Sequence[str]) -> list[int]:
         """The numbers alone."""
         return self.of(texts)[0]
+
+    def _learn(self, spans: Sequence[str]) -> dict[str, int] | None:
+        """Have the host count; None where it cannot."""
+        known = self._known
+        words = {span: pieces(span) for span in spans}
+        new = list(dict.fromkeys(piece for own in words.values() for piece in own if piece not in known))
+        found = self._count(new) if self._count is not None else None
+        if found is None:
+            return None
+        known = {**known, **dict(zip(new, found, strict=True))}
+        known.update({span: sum([known[piece] for piece in own]) for span, own in words.items()})
+        self._known = known if len(known) < REMEMBERED else {}
+        return known
+
+    def _guess(self, spans: Sequence[str]) -> dict[str, int]:
+        known, guessed = self._known, self._guessed if len(self._guessed) < REMEMBERED else {}
+        new = {span: sum([known[one] if one in known else _of_piece(one) for one in PIECES.findall(span)]) for span in spans if span not in guessed}
+        self._guessed = guessed = {**guessed, **new}
+        return guessed
+
+
+def _spans(text: str) -> list[str]:
+    """The text cut behind its commas: words end at a space, so that each part takes the same tokens alone."""
+    return text.replace(", ", ",\0").split("\0")
 
 
 def pieces(text: str) -> list[str]:
