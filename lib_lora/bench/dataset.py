@@ -23,7 +23,9 @@ Part = Callable[["Catalog", Path], Mapping[str, Any]]
 
 def parts() -> tuple[Part, ...]:
     """The figures of other rooms."""
-    return ()
+    from lib_lora.bench import captions
+
+    return (captions.figures,)
 
 
 def measure(pictures: int = PICTURES, folder: Path | None = None) -> dict[str, Any]:
