@@ -98,7 +98,7 @@ def taggers_document(taggers: Taggers, words: Words) -> dict[str, Any]:
             "folder": str(missing.folder),
             "files": [{"name": file.name, "url": file.url, "bytes": file.bytes} for file in missing.files],
             "text": where_to_put(tagger.name, missing).text(words),
-            "download": all(file.url for file in missing.files),
+            "download": bool(missing.files) and all(file.url for file in missing.files),
         }
         rows.append(
             {
@@ -108,6 +108,7 @@ def taggers_document(taggers: Taggers, words: Words) -> dict[str, Any]:
                 "ready": missing is None,
                 "hint": tagger.hint,
                 "place": tagger.place,
+                "sentence": tagger.sentence,
                 "missing": needs,
                 "loaded": taggers.loaded == tagger.name,
             }

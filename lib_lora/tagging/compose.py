@@ -58,21 +58,26 @@ class Composer:
 
     def caption(self, pixels: str, regularisation: bool = False) -> str:
         """The whole caption."""
-        rules = self.wish.rules
-        tags = [tag for at in self.chosen(pixels, regularisation) for tag in self._ready.written[at]]
+        return ", ".join(self._parts(pixels, regularisation))
+
+    def _parts(self, pixels: str, regularisation: bool) -> list[str]:
+        # A sentence stands where tags would, in one piece with its commas; rules about tags do not reach into it.
+        rules, sentence = self.wish.rules, self.table.sentences.get(pixels, "")
+        tags = [sentence] if sentence else [tag for at in self.chosen(pixels, regularisation) for tag in self._ready.written[at]]
         rated = self._rating(pixels) if rules.rating else []
         whole = unique([*([] if regularisation else self._trigger), *rules.first, *tags, *rated, *rules.last])
-        return ", ".join(without(whole, self._trigger) if regularisation else whole)
+        return without(whole, self._trigger) if regularisation else whole
 
     def merged(self, before: str, pixels: str, regularisation: bool = False) -> str:
         """What is written where `before` stands. The trigger stays first, and never in the regularisation set."""
         old, policy = captions.tags(before), self.wish.policy
         if policy == SKIP and old:
             return before
-        new = self.caption(pixels, regularisation)
+        new = self._parts(pixels, regularisation)
         if policy not in (PREPEND, APPEND) or not old:
-            return new
-        made = captions.tags(new)
+            return ", ".join(new)
+        sentence = self.table.sentences.get(pixels, "")
+        made = [part for part in new if part not in before] if sentence and sentence in before else new if sentence else captions.tags(", ".join(new))
         parts = without([*old, *made] if policy == APPEND else [*made, *old], self._trigger)
         return ", ".join(unique([*([] if regularisation else self._trigger), *parts]))
 
