@@ -161,13 +161,14 @@
         const found = mine.preview[name];
         if (!found.pictures) return el("p", {class: "lora_studio_ds_help"}, data(t("{title}: no tagged pictures", {title})));
         const words = t("{title}: {n} pictures, {tags} different tags, {changed} captions change", {title, n: number(found.pictures), tags: number(found.different), changed: number(found.changed)});
+        const empty = found.empty > 0 && el("p", {class: "lora_studio_ds_help"}, data(t("No tag is likely enough in {n} of them: their captions stay as they are.", {n: number(found.empty)})));
         const more = found.different > SHOWN && el("small", {}, data(t("and {n} more", {n: number(found.different - SHOWN)})));
         return el("div", {class: "lora_studio_ds_part", "data-side": name},
-            el("p", {}, data(words)),
+            el("p", {}, data(words)), empty,
             el("div", {class: "lora_studio_ds_moves"}, found.tags.slice(0, SHOWN).map(([tag, count]) => chip(tag, count)), more),
             found.examples.slice(0, 4).map((one) => el("div", {class: "lora_studio_ds_example"}, el("code", {}, data(one.key)),
                 one.before && one.before !== one.after && el("p", {class: "lora_studio_ds_version"}, el("del", {}, data(one.before))),
-                el("p", {class: "lora_studio_ds_version"}, data(one.after || t("(no tag is likely enough)"))))));
+                el("p", {class: "lora_studio_ds_version"}, data(one.after || t("no caption"))))));
     }
 
     // A click on a tag leaves it out of every caption; the field Exclude shows it, and another click there takes it back.

@@ -143,6 +143,12 @@ class TestCaption:
 
 
 class TestPolicy:
+    @pytest.mark.parametrize("policy", [SKIP, OVERWRITE, PREPEND, APPEND])
+    def test_where_nothing_is_likely_what_stands_there_stays(self, policy: str) -> None:
+        nothing = {"target": Thresholds(1.0, 1.0)}
+        assert caption(before="mine", policy=policy, **nothing) == "mine"
+        assert caption(policy=policy, **nothing) == ""
+
     RULES = Rules(trigger="sks")
     NEW = "sks, miku (gothic) (vocaloid), long hair, hat (red), ^_^"
 

@@ -130,6 +130,7 @@ def preview_document(made: Asked, words: Words) -> dict[str, Any]:
             "pictures": len(keys),
             "captions": len(captions),
             "changed": len(changed),
+            "empty": sum(not made.composer.caption(made.pixels[key], is_regularisation) for key in captions),
             "different": len(counts),
             "tags": counts.most_common(MOST),
             "examples": [{"key": key, "before": made.session.text(key), "after": captions[key]} for key in shown],

@@ -69,15 +69,20 @@ class Composer:
         return without(whole, self._trigger) if regularisation else whole
 
     def merged(self, before: str, pixels: str, regularisation: bool = False) -> str:
-        """What is written where `before` stands. The trigger stays first, and never in the regularisation set."""
+        """What is written where `before` stands. The trigger stays first, and never in the regularisation set.
+
+        Where no tag is likely enough, what stands there stays: an empty caption teaches nothing, and trainers refuse it.
+        """
         old, policy = captions.tags(before), self.wish.policy
         if policy == SKIP and old:
             return before
         new = self._parts(pixels, regularisation)
+        if not new:
+            return before
         if policy not in (PREPEND, APPEND) or not old:
             return ", ".join(new)
         sentence = self.table.sentences.get(pixels, "")
-        made = [part for part in new if part not in before] if sentence and sentence in before else new if sentence else captions.tags(", ".join(new))
+        made = [part for part in new if part != sentence or part not in before] if sentence else captions.tags(", ".join(new))
         parts = without([*old, *made] if policy == APPEND else [*made, *old], self._trigger)
         return ", ".join(unique([*([] if regularisation else self._trigger), *parts]))
 
