@@ -70,7 +70,7 @@ class _Answers:
 
         wish = asked(ask, 0.35)
         answer = self.bench.taggers.ask(inline.picture(text(ask, "image")), text(ask, "tagger", ""))
-        table, name = single(answer.labels, answer.row)
+        table, name = single(answer.labels, answer.row, answer.sentence)
         floor = number(ask, "floor", -1)
         shown = wish.target if floor < 0 else replace(wish.target, general=floor, character=floor, mcut=False)
         found = select(answer.row, answer.labels, shown)
@@ -145,7 +145,7 @@ class _Answers:
         missing = tagger.missing
         if missing is None:
             raise ConfigError(say("{tagger} is here already.", tagger=tagger.name))
-        if not all(file.url for file in missing.files):
+        if not missing.files or not all(file.url for file in missing.files):
             raise HostError(_where(tagger.name, missing))
         mirror = self._mirror(text(ask, "endpoint", ""))
         if mirror:

@@ -12,6 +12,7 @@ from lib_lora.core.messages import Message
 from lib_lora.model import Model, ModelFacts, Prediction
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
     from torch import Tensor
 
@@ -136,6 +137,67 @@ class PictureTools(Protocol):
 
     def upscale(self, image: Image.Image, name: str, size: tuple[int, int], waiting: Callable[[], bool] = ...) -> Image.Image:
         """The RGB picture in exactly that size. `waiting` as in `borrow`; HostError where the tool does not work."""
+        ...
+
+
+class LoadedInterrogator(Protocol):
+    """One of a host's own taggers in memory. `names` are its tags in the order of its outputs; none where it writes sentences.
+
+    `prepare` may be called by many threads at once. The other two take their turn in the host's queue, HostError or
+    BusyError where that is not to be had.
+    """
+
+    names: tuple[str, ...]
+    device: str
+
+    def prepare(self, image: Image.Image) -> np.ndarray:
+        """An upright RGB picture → what it looks at."""
+        ...
+
+    def probabilities(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
+        """A row of probabilities each, float32, in the order of `names`."""
+        ...
+
+    def sentences(self, prepared: Sequence[np.ndarray]) -> list[str]:
+        """A sentence each."""
+        ...
+
+    def close(self) -> None:
+        """Give the memory back."""
+        ...
+
+
+@dataclass(frozen=True)
+class Interrogator:
+    """A tagger that a host has itself. `tags` says whether it gives probabilities of tags; else it writes a sentence.
+
+    `weights` is its file, None while that is not there; then `file` belongs into `folder` and can be had from `url`.
+    `lacks` says what else is not there. `settings` are what else decides what it says.
+    """
+
+    name: str
+    label: str
+    tags: bool
+    folder: Path
+    file: str
+    url: str
+    load: Callable[[], LoadedInterrogator]
+    weights: Path | None = None
+    lacks: tuple[Message, ...] = ()
+    settings: str = ""
+
+    @property
+    def missing(self) -> bool:
+        """Whether it cannot be loaded."""
+        return self.weights is None or bool(self.lacks)
+
+
+@runtime_checkable
+class Interrogators(Protocol):
+    """What a host may offer to describe pictures."""
+
+    def interrogators(self) -> tuple[Interrogator, ...]:
+        """Those it knows, whether their files are there or not. Looks into folders only."""
         ...
 
 

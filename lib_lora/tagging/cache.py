@@ -26,7 +26,7 @@ from lib_lora.tagging.table import Table, quantised
 if TYPE_CHECKING:
     from lib_lora.pictures.picture import Picture
 
-FOLDER = "tags"
+FOLDER, SENTENCES = "tags", "sentences.json"
 PARTS = 24  # files of rows before they are made one
 Stamp = tuple[int, ...]
 DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
@@ -34,11 +34,12 @@ DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 @dataclass(frozen=True)
 class Entry:
-    """A picture, the hash of its pixels, and its row; None where the row is there already."""
+    """A picture, the hash of its pixels, and its row (None where that is there already); a sentence where one was written."""
 
     picture: Picture
     pixels: str
     row: np.ndarray | None
+    sentence: str = ""
 
 
 def scores(state: Path, picture: Picture | None) -> Mapping[str, float]:
@@ -58,6 +59,11 @@ def scores(state: Path, picture: Picture | None) -> Mapping[str, float]:
 def last(state: Path) -> tuple[str, str]:
     """The tagger asked last and its model's identity; ("", "") where none was."""
     return _last(state / FOLDER, _stamp(state / FOLDER))
+
+
+def version(state: Path) -> Stamp:
+    """Changes whenever something was added for a set, by whomever."""
+    return _stamp(state / FOLDER)
 
 
 @lru_cache(maxsize=4)
@@ -114,14 +120,16 @@ class Cache:
             self.look()
             new = {entry.pixels: entry.row for entry in entries if entry.row is not None}
             if new:
-                self._write(new)
+                self._write(new, {entry.pixels: entry.sentence for entry in entries if entry.sentence})
             self._pixels = {**self._pixels, **{entry.picture.key: [*entry.picture.mark, entry.pixels] for entry in entries}}
             write_text(self._folder / "pictures.json", json.dumps(self._pixels, ensure_ascii=False))
             self._say(_last(self._folder, _stamp(self._folder))[0])
 
-    def _write(self, rows: Mapping[str, np.ndarray]) -> None:
+    def _write(self, rows: Mapping[str, np.ndarray], sentences: Mapping[str, str]) -> None:
         new = np.stack([quantised(row) for row in rows.values()])
-        grown = self.table.with_rows(list(rows), new)
+        grown = self.table.with_rows(list(rows), new, sentences)
+        if sentences:
+            write_text(self._rows / SENTENCES, json.dumps(dict(grown.sentences), ensure_ascii=False))
         parts = _parts(self._rows)
         if len(parts) >= PARTS:
             _write_part(self._rows, parts, grown.names, grown.dense())
@@ -132,7 +140,12 @@ class Cache:
         self.table = grown
 
     def _say(self, tagger: str) -> None:
-        about = {"tagger": tagger, "model": self._digest, "rows": len(self.table), "pictures": len(self._pixels)}
+        model = self._digest
+        if not self.table.labels.names:
+            # What writes sentences leaves the word on classes and features to the one that gave probabilities.
+            before = _last(self._folder, _stamp(self._folder))
+            tagger, model = before if all(before) else (tagger, model)
+        about = {"tagger": tagger, "model": model, "rows": len(self.table), "pictures": len(self._pixels)}
         write_text(self._folder / "last.json", json.dumps(about))
         self._seen = _stamp(self._folder)
 
@@ -167,7 +180,15 @@ def _table(folder: Path) -> Table:
             if found.dtype == np.uint16 and found.shape == (len(pixels), len(labels.names)):
                 names += pixels
                 rows.append(found)
-    return Table.of(labels).with_rows(names, np.concatenate(rows))
+    return Table.of(labels).with_rows(names, np.concatenate(rows), _sentences(folder))
+
+
+def _sentences(folder: Path) -> dict[str, str]:
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads((folder / SENTENCES).read_text(encoding="utf-8"))
+        if isinstance(found, dict):
+            return {str(name): str(text) for name, text in found.items()}
+    return {}
 
 
 def _labels(folder: Path) -> Labels:

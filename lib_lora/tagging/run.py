@@ -14,7 +14,7 @@ from lib_lora.core.errors import DataError
 from lib_lora.core.messages import Message, count
 from lib_lora.pictures import pixels
 from lib_lora.tagging.cache import Cache, Entry
-from lib_lora.tagging.tagger import Running
+from lib_lora.tagging.tagger import Describes, Running
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,9 +100,15 @@ def told(outcome: Outcome, cancelled: bool = False) -> tuple[Message, ...]:
 
 
 def _rows(running: Running, batch: Sequence[_Loaded]) -> list[Entry]:
-    asked = [one for one in batch if one.input is not None]
-    rows = iter(running.run([one.input for one in asked if one.input is not None])) if asked else iter(())
-    return [Entry(one.picture, one.pixels, None if one.input is None else next(rows)) for one in batch]
+    inputs = [one.input for one in batch if one.input is not None]
+    said = iter(rows(running, inputs) if inputs else ())
+    return [Entry(one.picture, one.pixels, *((None, "") if one.input is None else next(said))) for one in batch]
+
+
+def rows(running: Running, inputs: Sequence[np.ndarray]) -> list[tuple[np.ndarray, str]]:
+    """Prepared pictures → a row of probabilities each, and the sentence where the tagger writes them."""
+    sentences = running.describe(inputs) if isinstance(running, Describes) else [""] * len(inputs)
+    return list(zip(running.run(inputs), sentences, strict=True))
 
 
 def _batches(running: Running, cache: Cache, todo: Sequence[Picture], turn: Turn, outcome: Outcome) -> Iterator[list[_Loaded]]:

@@ -34,6 +34,7 @@ class Answer:
     row: np.ndarray
     device: str
     notes: tuple[Message, ...]
+    sentence: str = ""
 
 
 @dataclass
@@ -83,7 +84,7 @@ class Taggers:
     @contextlib.contextmanager
     def use(self, tagger: Tagger) -> Iterator[tuple[Running, tuple[Message, ...]]]:
         """The tagger in memory, with what the user should know of it."""
-        busy = self._host.busy()
+        busy = self._host.busy() and not tagger.hosted
         held = self._take(tagger, busy)
         meanwhile = say("The model is in use (a training or a picture), so pictures are tagged on the CPU meanwhile.")
         try:
@@ -95,14 +96,15 @@ class Taggers:
 
     def ask(self, image: Image.Image, name: str = "") -> Answer:
         """One upright RGB picture. The answer is remembered for a while, so that thresholds can be moved over it."""
-        from lib_lora.tagging.run import pixels_of
+        from lib_lora.tagging.run import pixels_of, rows
 
         tagger = self.chosen(name)
         key = (f"{tagger.name}:{tagger.place}", pixels_of(image))
         if key not in self._rows:
             with self.use(tagger) as (running, notes):
-                (row,) = running.run([running.prepare(image)])
-                found = Answer(tagger.name, running.labels, row, running.device, (*notes, *(note for note in running.notes if note not in notes)))
+                ((row, sentence),) = rows(running, [running.prepare(image)])
+                told = (*notes, *(note for note in running.notes if note not in notes))
+                found = Answer(tagger.name, running.labels, row, running.device, told, sentence)
             self._rows = {**dict(list(self._rows.items())[-(REMEMBERED - 1) :]), key: found}
         return self._rows[key]
 

@@ -37,10 +37,15 @@ def starting(pair: Pair | None, profile: Profile, around: Around, name: str, mis
 
 def where_to_put(name: str, missing: Missing) -> Message:
     """The sentence about missing files: the exact folder, the names, and where they can be had."""
-    return say(
-        "{tagger} is not on this machine. Put {files} into {folder}. They can be had from {urls}",
-        tagger=name,
-        files=[file.name for file in missing.files],
-        folder=str(missing.folder),
-        urls=[file.url for file in missing.files if file.url],
-    )
+    found: Message | None = None
+    if missing.files:
+        found = say(
+            "{tagger} is not on this machine. Put {files} into {folder}. They can be had from {urls}",
+            tagger=name,
+            files=[file.name for file in missing.files],
+            folder=str(missing.folder),
+            urls=[file.url for file in missing.files if file.url],
+        )
+    for more in missing.also:
+        found = say("{sentence} {another}", sentence=found, another=more) if found else more
+    return found or say("{tagger}: its files are not here.", tagger=name)

@@ -15,11 +15,12 @@ FLOOR = 0.02  # what is less likely is a tag nobody would see
 
 @dataclass(frozen=True)
 class Table:
-    """Rows by pixels. Never changed: `with_rows` makes another one."""
+    """Rows by pixels; `sentences` where the tagger writes them. Never changed: `with_rows` makes another one."""
 
     labels: Labels
     places: Mapping[str, int]
     rows: np.ndarray
+    sentences: Mapping[str, str] = field(default_factory=dict)
     _known: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -42,12 +43,13 @@ class Table:
         """All rows, in the order of `names`."""
         return self.rows[list(self.places.values())]
 
-    def with_rows(self, pixels: Sequence[str], rows: np.ndarray) -> Table:
+    def with_rows(self, pixels: Sequence[str], rows: np.ndarray, sentences: Mapping[str, str] | None = None) -> Table:
         """With these rows at the end; a later row of the same pixels takes the place of an earlier one."""
         if not len(rows):
             return self
         places = {**self.places, **{name: len(self.rows) + at for at, name in enumerate(pixels)}}
-        return Table(self.labels, places, np.concatenate([self.rows, rows]) if len(self.rows) else rows)
+        grown = np.concatenate([self.rows, rows]) if len(self.rows) else rows
+        return Table(self.labels, places, grown, {**self.sentences, **sentences} if sentences else self.sentences)
 
     def row(self, pixels: str) -> np.ndarray:
         """All probabilities of a picture, float32."""
@@ -71,9 +73,9 @@ class Table:
         return {names[at]: float(value) for at, value in zip(found.tolist(), values, strict=True) if kinds[at] != without}
 
 
-def single(labels: Labels, row: np.ndarray) -> tuple[Table, str]:
+def single(labels: Labels, row: np.ndarray, sentence: str = "") -> tuple[Table, str]:
     """A table of one picture, and what the picture is called in it."""
-    return Table.of(labels).with_rows(["it"], quantised(row)[None]), "it"
+    return Table.of(labels).with_rows(["it"], quantised(row)[None], {"it": sentence} if sentence else None), "it"
 
 
 def quantised(row: np.ndarray) -> np.ndarray:

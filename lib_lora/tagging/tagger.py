@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from lib_lora.core.messages import Message
 
@@ -29,10 +29,11 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Missing:
-    """Files that are not there: the folder they belong into, and what they are."""
+    """Files that are not there: the folder they belong into, and what they are. `also` says what is not there besides."""
 
     folder: Path
     files: tuple[Wanted, ...]
+    also: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,22 @@ class Running(Protocol):
         ...
 
 
+@runtime_checkable
+class Describes(Protocol):
+    """A Running that writes sentences; its rows are of no tags."""
+
+    def describe(self, inputs: Sequence[np.ndarray]) -> list[str]:
+        """Prepared pictures → a sentence each."""
+        ...
+
+
 @dataclass(frozen=True)
 class Tagger:
     """A tagger that can be chosen. `hint` is its P=R threshold: where it finds as much falsely as it misses.
 
     `missing` is None when everything is there; then `start(cpu)` loads it, on the CPU where that is asked for, and
-    `identity()` is what its weights are known by without loading them (Running.digest).
+    `identity()` is what its weights are known by without loading them (Running.digest). A `hosted` one runs in the
+    program around us, which finds its place on the device by itself; a `sentence` one writes a sentence in place of tags.
     """
 
     name: str
@@ -85,6 +96,8 @@ class Tagger:
     missing: Missing | None = None
     hint: float | None = None
     place: str = ""
+    hosted: bool = False
+    sentence: bool = False
 
 
 @dataclass(frozen=True)

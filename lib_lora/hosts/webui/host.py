@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_lora.core.messages import Message
-from lib_lora.hosts.base import Access, HostPaths, Lease, Overrides, PictureRequest
+from lib_lora.hosts.base import Access, HostPaths, Interrogator, Lease, Overrides, PictureRequest
 from lib_lora.hosts.webui import facts, networks, refusals
 from lib_lora.model import Model, ModelFacts
 
@@ -96,6 +96,12 @@ class WebUIHost:
         from lib_lora.hosts.webui import upscale
 
         return upscale.upscale(image, name, size, waiting)
+
+    def interrogators(self) -> tuple[Interrogator, ...]:
+        """DeepBooru and BLIP."""
+        from lib_lora.hosts.webui import interrogate
+
+        return interrogate.there()
 
 
 def _confined(flags: Any) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from lib_lora.core.errors import BusyError
 from lib_lora.core.messages import say
 
 POLL_SECONDS = 0.2
+OURS: ContextVar[bool] = ContextVar("lora_studio_queue_is_ours", default=False)
 
 
 class Ticket:
@@ -53,6 +55,9 @@ def turn(waiting: Callable[[], bool]) -> Iterator[None]:
     """Hold the WebUI's queue: nobody generates or changes the model meanwhile. BusyError when `waiting` says no."""
     from modules.call_queue import queue_lock
 
+    if OURS.get():
+        yield
+        return
     ticket = Ticket(queue_lock)
     try:
         while not ticket.wait(POLL_SECONDS):
@@ -63,10 +68,22 @@ def turn(waiting: Callable[[], bool]) -> Iterator[None]:
         ticket.leave()
 
 
+@contextmanager
+def ours() -> Iterator[None]:
+    """For code that the WebUI calls while it holds its queue for it: in this thread the queue counts as ours meanwhile."""
+    before = OURS.set(True)
+    try:
+        yield
+    finally:
+        OURS.reset(before)
+
+
 def taken() -> bool:
-    """Whether somebody holds the queue now."""
+    """Whether somebody else holds the queue now."""
     from modules.call_queue import queue_lock
 
+    if OURS.get():
+        return False
     if queue_lock.acquire(blocking=False):
         queue_lock.release()
         return False
