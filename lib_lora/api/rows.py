@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -31,31 +32,32 @@ class Rows:
     def __init__(self, opened: Opened, session: Session, tokens: Tokens) -> None:
         self.opened = opened
         self.session = session
+        self.pictures = opened.pictures
         self.tokens = tokens
         self.flags = opened.flags(wait=False)
         self.kinds = opened.kinds()
         self.faces = opened.analyst.faces()
-        self.facts: dict[str, Facts] = opened.facts(flags=self.flags, kinds=self.kinds)
+        self.facts: Mapping[str, Facts] = opened.facts()
         self.groups = {key: (name, members) for name, members in opened.groups(wait=False).items() for key in members}
 
     def found(self, where: Where, sort: str, descending: bool) -> list[str]:
         """The keys that a filter shows, in order. Equal ones stay in the order of their names."""
         if sort not in SORTS:
             raise ConfigError(say("{name}: {value} is none of {choices}", name="sort", value=repr(sort), choices=SORTS))
-        pictures = self.opened.pictures
-        keys = sorted((key for key in self.session.find(where, self.facts) if key in pictures), key=natural)
+        # A picture that came or went while this was asked for is there the next time.
+        keys = sorted((key for key in self.session.find(where, self.facts) if key in self.pictures and key in self.facts), key=natural)
         return keys[::-1] if descending and sort == "folder" else sorted(keys, key=self._rank(sort, keys), reverse=descending)
 
     def page(self, keys: Sequence[str], words: Words) -> list[dict[str, Any]]:
         """Their rows."""
         tokens = self.tokens.numbers([self.session.text(key) for key in keys])
-        return [self.row(self.opened.pictures[key], words) | {"tokens": n} for key, n in zip(keys, tokens, strict=True)]
+        return [self.row(self.pictures[key], words) | {"tokens": n} for key, n in zip(keys, tokens, strict=True)]
 
     def counts(self) -> dict[str, Any]:
         """How many pictures there are of each class, folder and mark, whatever is shown."""
         shelves = [{"key": one.key, "repeats": one.repeats, "concept": one.concept, "count": one.count} for one in self.opened.catalog.shelves]
         kinds = Counter(facts.kind for facts in self.facts.values())
-        return {"kinds": {kind: kinds[kind] for kind in ORDER}, "folders": shelves, "flags": counted(self.flags), "images": len(self.opened.pictures)}
+        return {"kinds": {kind: kinds[kind] for kind in ORDER}, "folders": shelves, "flags": counted(self.flags), "images": len(self.pictures)}
 
     def row(self, picture: Picture, words: Words) -> dict[str, Any]:
         """One picture as plain data."""
@@ -87,7 +89,7 @@ class Rows:
         }
 
     def _rank(self, sort: str, keys: Sequence[str]) -> Callable[[str], Any]:
-        pictures, opened = self.opened.pictures, self.opened
+        pictures, opened = self.pictures, self.opened
         lengths = dict(zip(keys, self.tokens.numbers([self.session.text(key) for key in keys]), strict=True)) if sort == "tokens" else {}
         ranks: dict[str, Callable[[str], Any]] = {
             "name": lambda key: natural(pictures[key].path.name),
@@ -110,6 +112,7 @@ def addresses(opened: Opened, picture: Picture) -> dict[str, str]:
     return {"thumb": f"dataset/thumb?{query}", "picture": f"dataset/picture?{query}"}
 
 
+@lru_cache(maxsize=50_000)
 def natural(text: str) -> tuple[Any, ...]:
     """An order in which 2 comes before 10."""
     parts = tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text.casefold()) if part)

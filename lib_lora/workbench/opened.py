@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lib_lora.core.messages import say
 from lib_lora.workbench import flags as marks_of
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lib_lora.pictures.places import Preview
 
 SESSIONS = 20
+T = TypeVar("T")
 CLASS, GROUP = "class", "group"  # sections of the marks
 RESOLUTION = 512
 UNKNOWN = "none"  # what filters call the class of a picture that has none
@@ -63,6 +64,7 @@ class Opened:
         self._kin: tuple[tuple[int, int, int] | None, Kin] = (None, Kin())
         self._kin_lock = threading.Lock()
         self._reads = self._decisions = self._visible = 0
+        self._held: dict[str, tuple[object, Any]] = {}
         self._lint: dict[str, tuple[Picture, list[Flag]]] = {}
         self.refresh()
 
@@ -172,7 +174,8 @@ class Opened:
         from lib_lora.dataset.config import BucketConfig
         from lib_lora.pictures import places
 
-        asked = (self.pictures[key].size, resolution or self.resolution)
+        picture = self.pictures.get(key)
+        asked = (picture.size if picture is not None else (0, 0), resolution or self.resolution)
         if asked not in self._places:
             try:
                 self._places[asked] = places.preview(asked[0], asked[1], BucketConfig()) if all(asked[0]) else None
@@ -180,10 +183,15 @@ class Opened:
                 self._places[asked] = None
         return self._places[asked]
 
-    def flags(self, wait: bool = False) -> dict[str, tuple[Flag, ...]]:
+    def flags(self, wait: bool = False) -> Mapping[str, tuple[Flag, ...]]:
         """What should be known of each picture."""
-        seen, flaws, kin = self.analyst.seen(), self.analyst.flaws(), self.kin(wait)
-        member = {key: group for group in self.groups(wait).values() for key in group}
+        if wait:
+            self.kin()
+        return self._once("flags", self._of_flags(), lambda: self._flags(self.kin(wait=False), self.groups(wait=False)))
+
+    def _flags(self, kin: Kin, groups: Mapping[str, Sequence[str]]) -> dict[str, tuple[Flag, ...]]:
+        seen, flaws = self.analyst.seen(), self.analyst.flaws()
+        member = {key: group for group in groups.values() for key in group}
         return {
             key: marks_of.ordered(
                 [
@@ -196,19 +204,44 @@ class Opened:
             for key, picture in self.pictures.items()
         }
 
-    def kinds(self) -> dict[str, Judged]:
+    def kinds(self) -> Mapping[str, Judged]:
         """The classes of all pictures."""
-        return {key: self.kind(key) for key in self.pictures}
+        return self._once("kinds", self._of_kinds(), lambda: {key: self.kind(key) for key in self.pictures})
 
-    def facts(self, wait: bool = False, flags: Mapping[str, Sequence[Flag]] | None = None, kinds: Mapping[str, Judged] | None = None) -> dict[str, Facts]:
-        """What filters go by, of each picture. What is at hand of it need not be found out again."""
+    def facts(self, wait: bool = False) -> Mapping[str, Facts]:
+        """What filters go by, of each picture."""
         from lib_lora.editor.filters import Facts
 
-        found, judged = self.flags(wait) if flags is None else flags, self.kinds() if kinds is None else kinds
-        return {
-            key: Facts(picture.folder, judged[key].kind or UNKNOWN, frozenset(flag.kind for flag in found.get(key, ())))
-            for key, picture in self.pictures.items()
-        }
+        if wait:
+            self.kin()
+
+        def made() -> dict[str, Facts]:
+            flags, kinds = self.flags(), self.kinds()
+            known = {key: frozenset(flag.kind for flag in found) for key, found in flags.items()}
+            there = {key: picture for key, picture in self.pictures.items() if key in kinds and key in known}
+            return {key: Facts(picture.folder, kinds[key].kind or UNKNOWN, known[key]) for key, picture in there.items()}
+
+        return self._once("facts", (self._of_flags(), self._of_kinds()), made)
+
+    def _once(self, name: str, moment: object, make: Callable[[], T]) -> T:
+        """What was made at this moment already, or made now: thousands of pictures are asked for at every look.
+
+        `moment` was read before: what changes while it is made is made again the next time.
+        """
+        held = self._held.get(name)
+        if held is None or held[0] != moment:
+            held = self._held[name] = (moment, make())
+        return held[1]
+
+    def _of_kinds(self) -> object:
+        """What classes are made from."""
+        from lib_lora.tagging import cache
+
+        return self._reads, self.marks.section(CLASS), cache.version(self.state), self.analyst.progress()
+
+    def _of_flags(self) -> object:
+        """What flags are made from."""
+        return self._moment(), self._kin[0], self.marks.section(GROUP), self.resolution
 
     def _of_file(self, picture: Picture) -> list[Flag]:
         from lib_lora.pictures import lint
