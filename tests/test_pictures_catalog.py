@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import struct
-import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from lib_lora.core.errors import DataError
@@ -195,6 +192,7 @@ BAD = {
     "text": (b"hello, this is no picture", "not a picture"),
     "huge": (png_header((20_000, 20_000)), "far too many pixels"),
     "nothing": (png_header((0, 5)), "damaged"),
+    "headless": (png_header((9, 9)).replace(b"IHDR", b"IXDR"), "damaged"),
     "signature": (b"\x89PNG\r\n\x1a\n", "damaged"),
     "short jpeg": (b"\xff\xd8\xff", "damaged"),
     "short webp": (b"RIFF\0\0\0\0WEBP", "damaged"),
@@ -372,41 +370,3 @@ def test_old_thumbnails_go_first(tmp_path: Path) -> None:
         os.utime(path, (1_000_000 + n, 1_000_000 + n))
     assert thumbs.tidy(tmp_path / "cache", keep=2) == 4
     assert [path.is_file() for path in made] == [False] * 4 + [True] * 2
-
-
-SAMPLES = {
-    "png": {},
-    "jpg": {"quality": 80},
-    "webp": {"quality": 80},
-}
-
-
-@settings(deadline=None, max_examples=150)
-@given(st.sampled_from(sorted(SAMPLES)), st.integers(0, 10_000), st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=8)), max_size=4))
-def test_no_damage_whatever_breaks_a_reading(kind: str, cut_at: int, damage: list[tuple[float, bytes]]) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name) / f"a.{kind}"
-        exif = Image.Exif()
-        exif[images.ORIENTATION] = 6
-        Image.fromarray(np.random.default_rng(1).integers(0, 256, (40, 56, 3), dtype=np.uint8)).save(path, exif=exif, **SAMPLES[kind])
-        content = bytearray(path.read_bytes())
-        for place, change in damage:
-            at = int(place * len(content))
-            content[at : at + len(change)] = change
-        path.write_bytes(bytes(content[:cut_at]))
-        found = catalog.read(Path(name)).pictures[0]
-        assert (found.size == (0, 0)) == (found.flaw is not None)
-        for look in (pixels.whole, lambda path: pixels.small(path, 16)):
-            try:
-                assert look(path).mode == "RGB"
-            except DataError as error:
-                assert path.name in str(error)
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.binary(max_size=200), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\0\0\0\0WEBP", b"GIF89a", b"BM"]))
-def test_any_bytes_are_a_picture_or_a_sentence(content: bytes, start: bytes) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        (Path(name) / "a.png").write_bytes(start + content)
-        found = headers.peek(Path(name) / "a.png")
-        assert (found.size == (0, 0)) == (found.flaw is not None)

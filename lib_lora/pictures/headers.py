@@ -118,7 +118,7 @@ def _png(file: BinaryIO) -> Peek:
         elif name in (b"iTXt", b"zTXt", b"tEXt"):
             orientation = _png_text(file.read(min(length, TEXT_LIMIT))) or orientation
         ended = ended or name == b"IEND"
-    if not ended:
+    if not ended or size == (0, 0):
         raise _Suspicious
     return _peek(size, orientation, animated, tuple(notes))
 
