@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -17,6 +18,8 @@ from standin import Script, StandInHost
 
 from lib_lora import api
 from lib_lora.jobs import Jobs
+from lib_lora.tagging import cache
+from lib_lora.tagging.labels import Labels
 from lib_lora.workbench import Workbench, kin, trash
 
 V1 = api.PREFIX
@@ -182,6 +185,19 @@ def test_a_class_that_was_chosen_stays_and_is_taken_back(server: Server) -> None
     again.bench.shutdown()
     assert server.post("kind", before=before)["before"] == {"2_main/1.png": "full", "face/near.png": "full"}
     assert server.row("2_main/1.png")["kind"] == guessed
+
+
+def test_what_a_tagger_says_sorts_a_picture_without_a_caption(server: Server) -> None:
+    key = "face/grey.png"
+    assert server.row(key)["kind"]["name"] == ""
+    opened = server.bench.opened(server.id)
+    kept = cache.at(opened.state, "d" * 64)
+    kept.begin(Labels(("general", "1girl", "full_body"), ("rating", "general", "general")), "a tagger")
+    kept.add([cache.Entry(opened.pictures[key], "ab" * 32, np.array([0.9, 0.98, 0.93], np.float32))])
+    assert server.row(key)["kind"]["name"] == "full"
+    assert key in server.keys(where={"kind": "full"})
+    server.post("kind", keys=[key], kind="face")
+    assert server.row(key)["kind"]["name"] == "face"
 
 
 def test_only_known_classes_of_known_pictures(server: Server) -> None:
