@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import doctored
+import numpy as np
 import pytest
 from doctored import TRIGGER, clean, drawing, write
 from PIL import Image
@@ -404,3 +405,29 @@ def test_every_kind_has_its_remedy_and_every_remedy_is_of_use() -> None:
     named = set(re.findall(r'(?:Problem|Finding)\(\s*"(\w+)"', source)) | {"near", "flips"}
     assert named - {"unsaved"} <= set(REMEDIES)
     assert set(REMEDIES) - named <= {"unsaved"}
+
+
+def test_pictures_of_every_odd_kind_have_a_sentence(tmp_path: Path) -> None:
+    folder = clean(tmp_path / "set")
+    here = folder / "2_girl"
+    palette = drawing(80).quantize(32)
+    palette.info["transparency"] = int(palette.getpixel((0, 0)))
+    palette.save(here / "palette.png", transparency=palette.info["transparency"])
+    deep = np.add.outer(np.arange(128) * 300, np.arange(128) * 200).astype(np.uint16)
+    Image.fromarray(deep).save(here / "deep.png")
+    write(here / "grey.png", drawing(81).convert("L"))
+    write(here / "opaque.png", drawing(82).convert("RGBA"))
+    Image.new("1", (20_000, 20_000)).save(here / "bomb.png")
+    Image.new("1", (8_000, 5_000)).save(here / "large.png")
+    (here / "text.png").write_text("I am no picture")
+    for name in ("palette", "deep", "bomb", "large", "text"):
+        (here / f"{name}.txt").write_text(f"{TRIGGER}, cat")
+    result = look(folder, pixels=False)
+    assert {(one.kind, one.file.removeprefix("2_girl/")) for one in result.problems} == {
+        ("transparent", "palette.png"),
+        ("colours", "deep.png"),
+        ("unreadable", "bomb.png"),
+        ("huge", "large.png"),
+        ("unreadable", "text.png"),
+    }
+    assert all(one.what.text() for one in result.problems)

@@ -314,3 +314,18 @@ def test_a_fix_leaves_nothing_of_its_kind_and_no_tag_is_lost(caption: str, act: 
     assert not kinds & gone
     if act != "normalise":
         assert {comparable(tag) for tag in tags(caption)} <= {comparable(tag) for tag in tags(after)}
+
+
+def test_a_second_look_reads_only_what_changed(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lib_lora.dataset import images
+
+    read: list[str] = []
+    look = images.look
+    monkeypatch.setattr(images, "look", lambda path: read.append(path.name) or look(path))
+    assert page.kinds() == set()
+    assert len(read) == 40
+    read.clear()
+    doctored.corrupt(page.folder / HERE / "007.png")
+    assert page.kinds() == {("unreadable", f"{HERE}/007.png")}
+    # The catalogue looks closer at a file that seems cut off, too.
+    assert set(read) == {"007.png"}

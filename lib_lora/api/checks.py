@@ -15,6 +15,7 @@ from lib_lora.workbench import Opened, Turn, Workbench
 
 if TYPE_CHECKING:
     from lib_lora.doctor.examine import Examination, Wish
+    from lib_lora.doctor.pixels import Memory
     from lib_lora.doctor.problem import Problem
     from lib_lora.pictures.picture import Catalog
 
@@ -40,6 +41,7 @@ class _Held:
 
     found: Examination
     wish: Wish
+    memory: Memory
 
 
 class Answers:
@@ -66,13 +68,16 @@ class Answers:
         wish = Wish(text(ask, "trigger", "").strip(), (side, side), max(1, batch), BucketConfig())
 
         def work(turn: Turn) -> Mapping[str, Any]:
+            from lib_lora.doctor.pixels import Memory
             from lib_lora.pictures import catalog
 
             other = catalog.read(reg, self.bench.host.paths().roots) if reg is not None else None
-            found = self._examined(opened, client, wish, other, turn)
+            before = self._held.get((opened.id, client))
+            memory = before.memory if before else Memory()
+            found = self._examined(opened, client, wish, other, memory, turn)
             with self._lock:
                 kept = dict(list(self._held.items())[-(REMEMBERED - 1) :])
-                self._held = {**kept, (opened.id, client): _Held(found, wish)}
+                self._held = {**kept, (opened.id, client): _Held(found, wish, memory)}
             return _document(found, opened, ask.words) | {"resolution": side}
 
         return {"task": self.bench.tasks.start("doctor", f"{opened.id} {client}", work)}
@@ -99,7 +104,7 @@ class Answers:
             return self._texts(opened, client, act, chosen, held.found, ask)
         return self._trash(opened, act, chosen, ask)
 
-    def _examined(self, opened: Opened, client: str, wish: Wish, reg: Catalog | None, turn: Turn) -> Examination:
+    def _examined(self, opened: Opened, client: str, wish: Wish, reg: Catalog | None, memory: Memory, turn: Turn) -> Examination:
         from lib_lora.doctor import eyes
         from lib_lora.doctor.examine import Subject, examine
         from lib_lora.doctor.problem import Problem, ordered
@@ -116,7 +121,7 @@ class Answers:
                 return eyes.awaited(opened.analyst, teller)
             return eyes.with_cache(self.bench.host.paths().state / "pictures", catalog, teller)
 
-        found = examine(Subject(shown, see, reg, self._count, copies(opened.root)), wish, turn)
+        found = examine(Subject(shown, see, reg, self._count, copies(opened.root), memory), wish, turn)
         unsaved = [Problem("unsaved", "warning", key, say("its caption was edited and is not saved")) for key in edited]
         return replace(found, problems=ordered([*found.problems, *unsaved]))
 

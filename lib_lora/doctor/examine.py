@@ -11,7 +11,7 @@ from lib_lora.core.messages import Message, say
 from lib_lora.dataset.config import BucketConfig
 from lib_lora.doctor import layout, pixels, regularisation, sets
 from lib_lora.doctor.layout import Layout
-from lib_lora.doctor.pixels import Body
+from lib_lora.doctor.pixels import Body, Memory
 from lib_lora.doctor.problem import Problem, ordered
 from lib_lora.pictures import lint
 from lib_lora.pictures.picture import Catalog, Picture
@@ -50,7 +50,8 @@ class Wish:
 class Subject:
     """A folder and how its pixels are seen: `see` looks into the pictures of a catalogue, all of them.
 
-    `copies` are pictures that were made of others on purpose (flipped, or to make groups even).
+    `copies` are pictures that were made of others on purpose (flipped, or to make groups even); `memory` makes the next
+    look at the same files quick.
     """
 
     catalog: Catalog
@@ -58,6 +59,7 @@ class Subject:
     reg: Catalog | None = None
     count_tokens: lint.Count | None = None
     copies: Collection[str] = ()
+    memory: Memory = field(default_factory=Memory)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def examine(subject: Subject, wish: Wish, teller: Teller) -> Examination:
     pictures = _counted(catalog, found)
     by_key = {one.key: one for one in pictures}
     teller.tell(0, len(pictures), say("Reading the files"))
-    bodies = pixels.read_all(pictures, _told(teller))
+    bodies = pixels.read_all(pictures, _told(teller), subject.memory)
     problems = [*found.problems, *_files(pictures, bodies, wish), *_captions(pictures, found, wish, subject.count_tokens)]
     teller.tell(0, len(pictures), say("Comparing the pictures"))
     good = {key for key, body in bodies.items() if body.flaw is None}
@@ -152,7 +154,7 @@ def _regularisation(
     found = layout.look(reg.root)
     told = [Problem("reg_layout", one.severity, name, one.what) for one in found.problems if one.kind in ("layout", "inner_folder")]
     others = _counted(reg, found)
-    bodies = pixels.read_all(others, _told(teller))
+    bodies = pixels.read_all(others, _told(teller), subject.memory)
     told += [Problem("reg_flaw", one.severity, f"{name}{one.file}", one.what) for one in _files(others, bodies, wish) if one.severity == "error"]
     told += [Problem("reg_flaw", one.severity, f"{name}{one.file}", one.what) for one in _captions(others, found, Wish(), None) if one.severity == "error"]
     theirs = subject.see(reg, teller)

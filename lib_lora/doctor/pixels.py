@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
@@ -19,6 +19,7 @@ from lib_lora.doctor.problem import Problem
 from lib_lora.pictures.picture import Picture
 
 HUGE = 32_000_000  # pixels; training needs a fiftieth of them
+AT_ONCE = 32  # pictures between two words of how far it is
 SLIGHT = 1.25  # up to this an enlarged picture is hard to tell from one that was not
 DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 
@@ -27,34 +28,46 @@ Tell = Callable[[int, int], bool]
 
 @dataclass(frozen=True)
 class Body:
-    """What a file's bytes say of it. `stamp` is the hash of the bytes."""
+    """What a file's bytes say of it: why it cannot be used, or how large it is and how its pixels are stored."""
 
     flaw: Message | None
     size: tuple[int, int]
     animated: bool
     mode: str
     clear: bool
-    stamp: str
 
 
-def read_all(pictures: Iterable[Picture], tell: Tell) -> dict[str, Body]:
+@dataclass
+class Memory:
+    """What was read of files; holds while a file's size and date stay. A look that is repeated is then quick."""
+
+    known: dict[Path, tuple[tuple[int, int], Body]] = field(default_factory=dict)
+
+    def of(self, picture: Picture) -> Body:
+        """What a picture's file says, from memory where it has not been touched since."""
+        found = self.known.get(picture.path)
+        if found is None or found[0] != picture.mark:
+            found = self.known[picture.path] = (picture.mark, _body(picture.path))
+        return found[1]
+
+
+def read_all(pictures: Iterable[Picture], tell: Tell, memory: Memory) -> dict[str, Body]:
     """Every picture's file read through, on all cores. `tell(done, total)` returns False to end it early."""
     wanted = list(pictures)
     found: dict[str, Body] = {}
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        step = 32
-        for at in range(0, len(wanted), step):
+        for at in range(0, len(wanted), AT_ONCE):
             if not tell(at, len(wanted)):
                 break
-            part = wanted[at : at + step]
-            found.update(zip((one.key for one in part), pool.map(_body, (one.path for one in part)), strict=True))
+            part = wanted[at : at + AT_ONCE]
+            found.update(zip((one.key for one in part), pool.map(memory.of, part), strict=True))
     return found
 
 
 def _body(path: Path) -> Body:
     seen = images.look(path)
     mode, clear = ("", False) if seen.flaw is not None else _stored(path)
-    return Body(seen.flaw, seen.size, seen.animated, mode, clear, seen.stamp)
+    return Body(seen.flaw, seen.size, seen.animated, mode, clear)
 
 
 def _stored(path: Path) -> tuple[str, bool]:
