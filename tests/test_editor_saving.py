@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -322,3 +323,44 @@ def test_a_save_that_goes_on_is_not_taken_for_cut_off(folder: tuple[Path, Path])
     with journal.held(state):
         assert journal.interrupted(root, state) is None
     assert journal.interrupted(root, state) is not None
+
+
+def kept(root: Path, state: Path, client: str = "me") -> Session:
+    """What a browser finds after the server was started anew."""
+    return Session(catalog.read(root), state, client)
+
+
+def wait_for_draft(state: Path, there: bool = True) -> None:
+    until = time.monotonic() + 30
+    while bool(list((state / "drafts").glob("*.json"))) is not there:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_edits_outlive_a_restart(folder: tuple[Path, Path]) -> None:
+    root, state = folder
+    one = kept(root, state)
+    one.apply(operations.read(TRIG), ["0.png", "1.png"])
+    wait_for_draft(state)
+    assert kept(root, state, "another").unsaved() == 0
+    (root / "1.txt").write_text("theirs")
+    again = kept(root, state)
+    assert (again.unsaved(), again.text("0.png"), again.text("1.png")) == (2, "trig, tag0, solo", "trig, tag1, solo")
+    saved = again.save()
+    assert (set(saved.texts), [found.file for found in saved.conflicts]) == ({"0.txt"}, ["1.txt"])
+    again.undo()
+    assert again.text("1.png") == "tag1, solo"
+    again.redo()
+    again.save(take=["1.txt"])
+    wait_for_draft(state, there=False)
+    assert kept(root, state).unsaved() == 0
+
+
+def test_a_draft_that_cannot_be_read_is_none(folder: tuple[Path, Path]) -> None:
+    root, state = folder
+    kept(root, state).apply(operations.read(TRIG), ["0.png"])
+    wait_for_draft(state)
+    draft = next((state / "drafts").glob("*.json"))
+    for text in ("", "[]", '{"0.txt": 3}', '{"0.txt": {"read": 1}}'):
+        draft.write_text(text)
+        assert kept(root, state).unsaved() == 0

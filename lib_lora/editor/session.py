@@ -13,6 +13,7 @@ from lib_lora.core.messages import Message, count, say
 from lib_lora.dataset import captions
 from lib_lora.editor import filters, journal, saving
 from lib_lora.editor.change import Change, Edit, Operation
+from lib_lora.editor.drafts import Draft, Texts
 from lib_lora.editor.filters import Facts, Where
 from lib_lora.editor.saving import Saved
 from lib_lora.editor.sheet import Sheet, file_of, sheets
@@ -24,10 +25,14 @@ NAMED = 3
 
 
 class Session:
-    """The edits of one browser on one folder. `state` is where backups go. Safe to be called from several threads."""
+    """The edits of one browser on one folder. Safe to be called from several threads.
 
-    def __init__(self, catalog: Catalog, state: Path) -> None:
+    `state` is where backups go. Edits of a `client` that has a name are kept aside and are there again after a restart.
+    """
+
+    def __init__(self, catalog: Catalog, state: Path, client: str = "") -> None:
         self.state = state
+        self._draft = Draft(state, client) if client else None
         self._lock = threading.RLock()
         self._sheets: dict[str, Sheet] = {}
         self._now: dict[str, str | None] = {}
@@ -35,8 +40,10 @@ class Session:
         self._aside: dict[str, tuple[Sheet, str | None]] = {}
         self._done: list[Change] = []
         self._undone: list[Change] = []
-        self.revision = 0
+        self._kept = True  # whether a draft may lie on the disk
+        kept = self._draft.read() if self._draft else {}
         self.follow(catalog)
+        self._resume(kept)
 
     def follow(self, catalog: Catalog, known: Collection[str] = ()) -> None:
         """The folder was read anew. What is not edited is taken as it is now; edits stay on the text they were made on.
@@ -58,6 +65,7 @@ class Session:
                 elif file not in known and found.flaw is None and found.read != before[file].read:
                     self._sheets[file] = replace(found, read=before[file].read)
             self._recount()
+            self._keep()
 
     @property
     def keys(self) -> list[str]:
@@ -185,12 +193,37 @@ class Session:
         if edits:
             self._done = [*self._done[-(REMEMBERED - 1) :], Change(what, edits, len(before))]
             self._undone = []
-            self.revision += 1
+            self._keep()
 
     def _read(self, texts: Mapping[str, str | None]) -> None:
         """The disk holds these whole texts now; what was edited otherwise stays an edit."""
         if texts:
             self.follow(saving.with_texts(self.catalog, texts), frozenset(map(file_of, texts)))
+
+    def _keep(self) -> None:
+        if self._draft is not None and (self._now or self._aside or self._kept):
+            self._kept = bool(self._now or self._aside)
+            self._draft.soon(self._texts)
+
+    def _texts(self) -> Texts:
+        """What is not saved, with the texts it stands on."""
+        with self._lock:
+            aside = {file: (sheet.read, text) for file, (sheet, text) in self._aside.items()}
+            return {**aside, **{file: (self._sheets[file].read, text) for file, text in self._now.items()}}
+
+    def _resume(self, kept: Texts) -> None:
+        """Go on with edits that were kept aside. They stand on the text they were made on, whoever wrote meanwhile."""
+        edits = []
+        for file, (read, now) in kept.items():
+            sheet = self._sheets.get(file)
+            if sheet is None:
+                self._aside[file] = (Sheet(file, self.catalog.root / file, read), now)
+            elif sheet.flaw is None and sheet.caption != now:
+                self._sheets[file] = replace(sheet, read=read)
+                edits.append(Edit(file, self._sheets[file].caption, now))
+        if edits:
+            self._recount()
+            self._did(Change(say("Edits that were not saved"), tuple(edit for edit in edits if edit.before != edit.after), len(edits)))
 
     def _did(self, change: Change) -> None:
         if change.edits:
@@ -205,7 +238,7 @@ class Session:
         """Put the captions in place that still are what the change began with; returns what was done."""
         there = [edit for edit in change.edits if edit.file in self._sheets and self._text(edit.file) == edit.before]
         self._put({edit.file: edit.after for edit in there})
-        self.revision += 1
+        self._keep()
         return replace(change, edits=tuple(there), of=len(change.edits))
 
     def _put(self, texts: Mapping[str, str | None]) -> None:
@@ -232,7 +265,6 @@ class Session:
     def _recount(self) -> None:
         self._tags: dict[str, tuple[str, ...]] = {file: tuple(captions.tags(self._text(file) or "")) for file in self._sheets}
         self._counts: Counter[str] = Counter(self._occurrences(self._sheets))
-        self.revision += 1
 
 
 def _checked(text: str) -> str:

@@ -108,7 +108,7 @@ class Opened:
                 idle = [name for name, session in self._sessions.items() if not session.unsaved()]
                 for name in idle[: max(0, len(self._sessions) - SESSIONS + 1)]:
                     del self._sessions[name]
-                self._sessions[client] = Session(self.catalog, self.state)
+                self._sessions[client] = Session(self.catalog, self.state, client)
             return self._sessions[client]
 
     def scores(self, key: str) -> Mapping[str, float]:
