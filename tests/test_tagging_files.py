@@ -85,6 +85,13 @@ class TestPlaces:
                 (folder / "model.onnx").unlink()
         assert registry.chosen(LARGE, around).missing is not None
 
+    def test_a_graph_that_was_cut_off_is_said_to_be(self, around: Around, tmp_path: Path) -> None:
+        pytest.importorskip("onnxruntime", reason="graphs need onnxruntime")
+        folder = graphs.tagger(tmp_path / "models" / "taggers" / LARGE)
+        (folder / "model.onnx").write_bytes(graphs.wd()[:-100])
+        with pytest.raises(HostError, match="of 1260645673 bytes: it was not fetched completely"):
+            registry.chosen(LARGE, around).start(True)
+
     def test_what_is_missing_is_named_with_its_place_and_its_addresses(self, around: Around, tmp_path: Path) -> None:
         tagger = registry.chosen("wd-v1-4-moat-tagger-v2", around)
         assert tagger.missing is not None

@@ -21,8 +21,8 @@ def identified(pair: Pair | None, around: Around) -> Callable[[], str]:
     return identity
 
 
-def starting(pair: Pair | None, profile: Profile, around: Around, name: str, missing: Missing | None = None) -> Callable[[bool], Running]:
-    """What Tagger.start is: loads the pair, or raises the sentence about what is missing."""
+def starting(pair: Pair | None, profile: Profile, around: Around, name: str, missing: Missing | None = None, whole: int = 0) -> Callable[[bool], Running]:
+    """What Tagger.start is: loads the pair, or raises the sentence about what is missing. `whole`: the bytes of its graph, if known."""
 
     def start(cpu: bool) -> Running:
         if pair is None:
@@ -30,7 +30,14 @@ def starting(pair: Pair | None, profile: Profile, around: Around, name: str, mis
         from lib_lora.tagging import digest
         from lib_lora.tagging.session import Graph
 
-        return Graph(pair, profile, digest.remembered(pair.model, around.state), cpu)
+        try:
+            return Graph(pair, profile, digest.remembered(pair.model, around.state), cpu)
+        except HostError as error:
+            size = pair.model.stat().st_size
+            if size >= whole:
+                raise
+            cut = say("{file} has {size} of {whole} bytes: it was not fetched completely. Delete it and fetch it again.", file=str(pair.model), size=size, whole=whole)
+            raise HostError(*error.messages, cut) from error
 
     return start
 

@@ -61,7 +61,7 @@ def _tagger(release: Release, around: Around) -> Tagger:
         release.name,
         release.name,
         "wd14",
-        starting(pair, WD, around, release.name, missing),
+        starting(pair, WD, around, release.name, missing, release.bytes),
         identified(pair, around),
         missing,
         release.hint,
