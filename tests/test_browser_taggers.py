@@ -115,7 +115,9 @@ def test_one_pictures_bars_keep_and_exclude_and_go_into_a_prompt(chrome: Any, pa
         shown.wait_for_function("() => document.querySelector('#lora_studio_generate_prompt :is(input, textarea)').value === 'hat \\\\(red\\\\)'")
 
 
-def test_a_tagger_that_is_missing_says_where_it_belongs_and_is_fetched_on_a_click(chrome: Any, page: tuple[str, Path], tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_tagger_that_is_missing_says_where_it_belongs_and_is_fetched_on_a_click(
+    chrome: Any, page: tuple[str, Path], tmp_path: Path, monkeypatch: Any
+) -> None:
     """From a mirror on this machine."""
     address, folder = page
     name = "wd-v1-4-moat-tagger-v2"

@@ -36,7 +36,8 @@ def starting(pair: Pair | None, profile: Profile, around: Around, name: str, mis
             size = pair.model.stat().st_size
             if size >= whole:
                 raise
-            cut = say("{file} has {size} of {whole} bytes: it was not fetched completely. Delete it and fetch it again.", file=str(pair.model), size=size, whole=whole)
+            file = str(pair.model)
+            cut = say("{file} has {size} of {whole} bytes: it was not fetched completely. Delete it and fetch it again.", file=file, size=size, whole=whole)
             raise HostError(*error.messages, cut) from error
 
     return start
