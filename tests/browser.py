@@ -40,9 +40,9 @@ def chromium() -> str:
 @contextmanager
 def browser() -> Iterator[Any]:
     """A running Chromium."""
+    path = chromium()
     from playwright.sync_api import sync_playwright
 
-    path = chromium()
     with sync_playwright() as play:
         running = play.chromium.launch(executable_path=path, args=FLAGS)
         try:
