@@ -6,6 +6,7 @@
 //   look(op, scope)       what it would do
 //   save(), edits         writes what changed; `edits` is {unsaved, undo, redo}
 //   selected              tags that are ticked in the list, for batch operations; select(tags) changes them
+//   where()               a line that says which pictures an operation means
 //   completing(field, choose)   offers tags while somebody types; `choose` gets the tag
 (() => {
     "use strict";
@@ -213,6 +214,18 @@
         return node;
     }
 
+    // ---- which pictures an operation means: a line that each part may show
+
+    function where() {
+        return el("p", {class: "lora_studio_ds_help", "data-scope": "1"}, scope());
+    }
+
+    function scope() {
+        const n = api.scopeCount();
+        return data(state.picked.size ? (n === 1 ? t("Works on the picture you picked.") : t("Works on the {n} pictures you picked.", {n: number(n)}))
+            : n === state.images ? t("Works on all {n} pictures.", {n: number(n)}) : t("Works on the {n} pictures that are shown.", {n: number(n)}));
+    }
+
     // ---- the step
 
     function part(order, name, title, build, heard) {
@@ -221,6 +234,7 @@
     }
 
     function tell(what) {
+        if (["rows", "picked", "shown"].includes(what)) for (const node of document.querySelectorAll("#lora_studio_dataset [data-scope]")) node.textContent = scope();
         for (const one of parts) if (one.built && one.heard) one.heard(what);
     }
 
@@ -257,6 +271,6 @@
         api.attempt(standing);
     }
 
-    api.captions = {part, act, look, save, edits, selected, select, completing, tagsField, isOpen, tell, did, took, byId};
+    api.captions = {part, act, look, save, edits, selected, select, completing, tagsField, where, isOpen, tell, did, took, byId};
     api.panel({name: "captions", title: () => t("Captions"), order: 30, build, changed: tell, shown: () => tell("shown")});
 })();

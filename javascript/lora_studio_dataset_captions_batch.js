@@ -132,32 +132,22 @@
         soon(0);
     }
 
-    function where() {
-        const n = api.scopeCount();
-        byId("batch_where").textContent = data(state.picked.size ? (n === 1 ? t("Works on the picture you picked.") : t("Works on the {n} pictures you picked.", {n: number(n)}))
-            : n === state.images ? t("Works on all {n} pictures.", {n: number(n)}) : t("Works on the {n} pictures that are shown.", {n: number(n)}));
-    }
-
     function build(box) {
         const kinds = Object.entries(KINDS).map(([kind, one]) => [kind, one.name()]);
         box.append(
             api.fields.select({label: t("What to do"), id: `${ID}batch_kind`, options: kinds, value: mine.kind, change: (value) => { mine.kind = value; api.keep(KEPT, {kind: mine.kind, whole: mine.whole}); draw(); }}),
             el("div", {id: `${ID}batch_form`, class: "lora_studio_ds_part"}),
             api.fields.tick({label: t("Captions are sentences"), id: `${ID}batch_whole`, help: t("Commas belong to the sentence then and part nothing."), value: mine.whole, change: (value) => { mine.whole = value; api.keep(KEPT, {kind: mine.kind, whole: mine.whole}); soon(0); }}),
-            el("p", {id: `${ID}batch_where`, class: "lora_studio_ds_help"}),
+            captions.where(),
             el("p", {class: "lora_studio_ds_acts"}, api.fields.button({label: t("Do it"), id: `${ID}batch_go`, kind: "primary", act: go}), el("strong", {id: `${ID}batch_sentence`, role: "status"})),
             el("div", {id: `${ID}batch_told`, class: "lora_studio_ds_told_batch"}));
         byId("batch_go").disabled = true;
         draw();
-        where();
     }
 
     function heard(what) {
         if (what === "selected" && KINDS[mine.kind].ticked) mine.form.tags.write([...captions.selected].join(", "));
-        if (["selected", "rows", "picked", "opened", "shown"].includes(what)) {
-            where();
-            soon();
-        }
+        if (["selected", "rows", "picked", "opened", "shown"].includes(what)) soon();
     }
 
     captions.batch = {look};

@@ -58,7 +58,7 @@
             typed: () => { clearTimeout(mine.timer); api.keep("trigger_of", {...(api.kept("trigger_of") || {}), [state.root]: word()}); api.keep("trigger", word()); triggerable(); mine.timer = setTimeout(features, TYPING); }});
         box.append(field, el("div", {id: `${ID}trigger_told`, role: "status"}),
             el("p", {class: "lora_studio_ds_help"}, t("What is taken out is learnt with the trigger: tick what always belongs to the character, leave what should stay changeable. When in doubt, leave everything.")),
-            el("div", {id: `${ID}trigger_features`}),
+            el("div", {id: `${ID}trigger_features`}), captions.where(),
             el("p", {class: "lora_studio_ds_acts"}, api.fields.button({id: `${ID}trigger_go`, kind: "primary", label: t("Put the trigger first"), act: () => trigger({kind: "trigger", trigger: word(), remove: out()})}),
                 api.fields.button({id: `${ID}trigger_out`, label: t("Take the trigger out"), act: () => trigger({kind: "untrigger", trigger: word()})})));
         triggerable();

@@ -87,6 +87,7 @@ def test_a_filter_that_is_none_is_refused(raw: Any) -> None:
         ("ears", "cat ears, pointy ears, fox tail, demon horns, angel wings, halo, fang, multiple tails"),
         ("body", "mole under eye, freckles, dark skin, large breasts, scar on face, facial mark"),
         ("worn on the head", "hair ornament, hair ribbon, straw hat, glasses, flower on head, star hair ornament, hairclip"),
+        ("style", "chibi, watercolor (medium), retro artstyle, flat color"),
         ("clothes", "school uniform, white shirt, pleated skirt, black thighhighs, red bow, sleeveless, detached sleeves, choker, katana"),
     ],
 )
@@ -96,14 +97,14 @@ def test_features(kind: str, tags: str) -> None:
 
 def test_what_is_no_feature() -> None:
     tags = "1girl, solo, smile, closed eyes, open mouth, looking at viewer, indoors, white background, standing, holding sword, wet hair, hand on own hip"
-    tags += ", skirt lift, hair flip, adjusting hair, from above, cowboy shot, close-up, floating hair, no shoes, multiple girls, chibi, flower, blush"
+    tags += ", skirt lift, hair flip, adjusting hair, from above, cowboy shot, close-up, floating hair, no shoes, multiple girls, flower, blush"
     assert {tag for tag in tags.split(", ") if category(tag)} == set()
 
 
 def test_features_that_are_frequent_are_suggested() -> None:
-    counts = {"1girl": 20, "blue hair": 18, "red eyes": 8, "green eyes": 3, "school uniform": 13, "white shirt": 11, "blonde hair": 1, "trig": 20, "fang": 2}
+    counts = {"1girl": 20, "blue hair": 18, "red eyes": 8, "green eyes": 3, "school uniform": 13, "white shirt": 11, "blonde hair": 1, "trig": 20, "fang": 2, "chibi": 20}
     found = {one.tag: one.chosen for one in trigger.features(counts, 20, "trig")}
-    assert found == {"blue hair": True, "red eyes": True, "school uniform": True, "white shirt": False}
+    assert found == {"blue hair": True, "red eyes": True, "school uniform": True, "white shirt": False, "chibi": False}
     assert trigger.features({}, 0) == ()
 
 

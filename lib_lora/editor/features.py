@@ -28,6 +28,8 @@ class Category:
     names: frozenset[str]
 
 
+NEVER = 2.0  # a share that no tag has: such tags are shown and not suggested
+
 # Looked through in this order: first for the whole tag, then for its last word. A tagger misses a feature in many a picture, so that
 # two in five are much; clothes change, and only what is worn in most pictures belongs to the character.
 CATEGORIES: tuple[Category, ...] = (
@@ -146,6 +148,19 @@ CATEGORIES: tuple[Category, ...] = (
             sleeveless, bare shoulders, zettai ryouiki, off shoulder, cleavage cutout, clothing cutout, weapon, gun, hand fan, tank top, crop
             top, china dress, school uniform, midriff, turtleneck, id card, playboy bunny, maid, miko, santa costume, striped clothes, plaid
             clothes, belt buckle, garter straps
+            """
+        ),
+    ),
+    Category(
+        "style",
+        say("Ways of drawing: only for a LoRA of that style"),
+        NEVER,
+        False,
+        _list("artstyle, medium, shading, coloring, parody"),
+        _list(
+            """
+            chibi, sketch, lineart, traditional media, pixel art, flat color, faux traditional media, ukiyo-e, thick outlines, outline, no lineart,
+            limited palette, muted color, pastel colors, high contrast, halftone, screentones, 3d, 4koma, comic, retro artstyle, toon (style)
             """
         ),
     ),
