@@ -4,7 +4,7 @@
     const api = window.loraStudioDataset;
     if (!api || api.frame.draw) return;
 
-    const STEP = "step", ID = "lora_studio_ds_", RETRY = 5000, TRIES = 6;
+    const STEP = "step", ID = "lora_studio_ds_", RETRY = 5000, TRIES = 6, LEAST = 520, BELOW = 12;
     const {state, el, t, data, parts} = api;
     const byId = (id) => document.getElementById(ID + id);
 
@@ -50,6 +50,17 @@
         // A click beside everything still leaves the keys working.
         mount.tabIndex = -1;
         steps();
+        window.addEventListener("resize", fit);
+        new ResizeObserver(() => requestAnimationFrame(fit)).observe(mount);
+    }
+
+    // The columns end where the foot begins, so that the end of each can be scrolled to without scrolling the page.
+    function fit() {
+        const columns = byId("columns");
+        if (!columns || !columns.offsetParent) return;
+        const top = columns.getBoundingClientRect().top + document.documentElement.scrollTop;
+        const room = `${Math.max(LEAST, Math.floor(window.innerHeight - top - byId("foot").offsetHeight - BELOW))}px`;
+        if (columns.style.getPropertyValue("--lora_studio-room") !== room) columns.style.setProperty("--lora_studio-room", room);
     }
 
     // ---- steps
