@@ -10,6 +10,8 @@ import doctored
 import numpy as np
 import pytest
 from doctored import TRIGGER, clean, drawing, write
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from lib_lora.cli import main
@@ -431,3 +433,47 @@ def test_pictures_of_every_odd_kind_have_a_sentence(tmp_path: Path) -> None:
         ("unreadable", "text.png"),
     }
     assert all(one.what.text() for one in result.problems)
+
+
+FOLDERS = ("", "2_girl", "3_", "0_none", "girl", "-1_x", "2_girl/deep", "2_girl/masks", ".hidden", "１_wide")
+CONTENTS = (None, b"", b" \n", b"ohwx, cat", b"\ncat", b"cat\nmore", b"\xff\xfe", b"\xef\xbb\xbfohwx, cat", b"\xef\xbb\xbf", b"long_hair")
+PICTURES = ("good", "cut", "zero", "tiny")
+NAMES = ("a.png", "a.jpg", "b.PNG", "c d.webp", "e.gif", "a_mask.png", "x-masklabel.png")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(FOLDERS), st.sampled_from(NAMES), st.sampled_from(PICTURES), st.sampled_from(CONTENTS)),
+        max_size=6,
+        unique_by=lambda one: (one[0], one[1].lower()),
+    )
+)
+def test_no_folder_is_refused_by_training_and_passed_here(tmp_path_factory: pytest.TempPathFactory, files: list[tuple[str, str, str, bytes | None]]) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    for where, name, kind, caption in files:
+        path = folder / where / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = (200, 30) if kind == "tiny" else (128, 128)
+        Image.new("RGB", size, (200, 30, 90)).save(path, format="PNG")
+        if kind in ("cut", "zero"):
+            path.write_bytes(path.read_bytes()[:-30] if kind == "cut" else b"")
+        if caption is not None:
+            path.with_suffix(".txt").write_bytes(caption)
+    said = scan(DataConfig(folder=str(folder), resolution=doctored.SIZE), CaptionConfig(trigger=TRIGGER), BucketConfig())
+    told = look(folder, pixels=False).problems
+    errors = [one for one in told if one.severity == "error"]
+    assert not said.problems or errors, said.problems
+    # The other way round, too, but for masks, which training takes for pictures.
+    assert said.problems or not [one for one in errors if one.kind != "mask"], (said, errors)
+    assert not said.warnings or [one for one in told if one.severity != "hint"], said.warnings
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_folder_that_is_trained_through_a_link_is_looked_into(tmp_path: Path) -> None:
+    folder = clean(tmp_path / "set")
+    write(tmp_path / "elsewhere" / "a.png", drawing(70), f"{TRIGGER}, long_hair")
+    (tmp_path / "elsewhere" / "alone.txt").write_text("nobody")
+    (folder / "3_linked").symlink_to(tmp_path / "elsewhere")
+    told = {("hint", "link", "3_linked"), ("warning", "underscores", "3_linked/a.png"), ("warning", "orphan", "3_linked/alone.txt")}
+    assert found(folder, pixels=False) == told
