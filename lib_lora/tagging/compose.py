@@ -44,10 +44,18 @@ class Composer:
         self._wanted = np.array(wanted, dtype=bool)
         self._kept = np.isin(np.arange(len(wanted)), list(self._ready.kept))
         self._trigger = captions.tags(wish.rules.trigger)
+        # What was worked out for a picture: it is counted, written and compared.
+        self._chosen: dict[tuple[str, bool], list[int]] = {}
+        self._made: dict[tuple[str, bool], list[str]] = {}
         self._limits = {False: self._fixed(wish.target), True: self._fixed(wish.regularisation)}
 
     def chosen(self, pixels: str, regularisation: bool) -> list[int]:
         """The outputs whose tags are meant, in the order of a caption."""
+        if (pixels, regularisation) not in self._chosen:
+            self._chosen[pixels, regularisation] = self._choose(pixels, regularisation)
+        return self._chosen[pixels, regularisation]
+
+    def _choose(self, pixels: str, regularisation: bool) -> list[int]:
         found, values = self.table.likely(pixels)
         thresholds = self.wish.regularisation if regularisation else self.wish.target
         limits = self._of_picture(pixels, thresholds) if thresholds.mcut else self._limits[regularisation]
@@ -61,6 +69,11 @@ class Composer:
         return ", ".join(self._parts(pixels, regularisation))
 
     def _parts(self, pixels: str, regularisation: bool) -> list[str]:
+        if (pixels, regularisation) not in self._made:
+            self._made[pixels, regularisation] = self._make(pixels, regularisation)
+        return self._made[pixels, regularisation]
+
+    def _make(self, pixels: str, regularisation: bool) -> list[str]:
         # A sentence stands where tags would, in one piece with its commas; rules about tags do not reach into it.
         rules, sentence = self.wish.rules, self.table.sentences.get(pixels, "")
         tags = [sentence] if sentence else [tag for at in self.chosen(pixels, regularisation) for tag in self._ready.written[at]]

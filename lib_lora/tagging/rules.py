@@ -75,8 +75,9 @@ def unique(tags: Iterable[str]) -> list[str]:
     """Each tag once, the first of those that differ in spelling only."""
     found: dict[str, str] = {}
     for tag in tags:
-        if tag.strip():
-            found.setdefault(spelled(tag), tag.strip())
+        plain = tag.strip()
+        if plain:
+            found.setdefault(spelled(plain), plain)
     return list(found.values())
 
 
