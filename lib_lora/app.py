@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import webbrowser
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lib_lora.hosts.base import Host
@@ -14,6 +16,8 @@ from lib_lora.workbench import Workbench
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from lib_lora.core.registry import Entry
+    from lib_lora.hosts.registry import Build
     from lib_lora.ui.paint import Painter
 
 log = logging.getLogger(__name__)
@@ -21,20 +25,41 @@ PORT = 7861
 LOCAL = "127.0.0.1"
 
 
-def register_webui() -> None:
-    """Make the tab and the routes known to the WebUI. Called by scripts/, anew at each Reload UI."""
-    from lib_lora import api
+@dataclass(frozen=True)
+class Studio:
+    """What the scripts of one WebUI share."""
+
+    card: Entry[Build]
+    host: Host
+    jobs: Jobs
+    bench: Workbench
+
+
+@lru_cache(maxsize=1)
+def _around() -> Studio | None:
+    """What runs inside the program around us, until that unloads it; None in a program that we do not know."""
     from lib_lora.hosts import detect
-    from lib_lora.ui import page
 
     card = detect.around()
     if card is None:
+        return None
+    host = card.build(None, None)
+    return Studio(card, host, Jobs(host), Workbench(host))
+
+
+def register_webui() -> None:
+    """Make the tab and the routes known to the WebUI. Called by scripts/, anew at each Reload UI."""
+    from lib_lora import api
+    from lib_lora.ui import page
+
+    studio = _around()
+    if studio is None:
         log.warning("LoRA Studio works inside AUTOMATIC1111's WebUI; this one is not known to it yet, so there is no tab.")
         return
-    host = card.build(None, None)
-    jobs, bench = Jobs(host), Workbench(host)
+    card, host, jobs, bench = studio.card, studio.host, studio.jobs, studio.bench
 
     def unload() -> None:
+        _around.cache_clear()
         bench.shutdown()
         jobs.shutdown()
 
@@ -43,6 +68,15 @@ def register_webui() -> None:
         routes=lambda app: api.mount(app, jobs, host, bench),
         unload=unload,
     )
+
+
+def extras_step() -> type | None:
+    """The class of our step in the WebUI's Extras tab; None where there is no such tab. Called by scripts/."""
+    from lib_lora.workbench import captioning
+
+    studio = _around()
+    step = studio.card.traits.get("extras") if studio else None
+    return step(captioning.of(studio.bench), captioning.names(studio.bench)) if studio and step else None
 
 
 def alone(host: Painter, jobs: Jobs, bench: Workbench | None = None) -> FastAPI:

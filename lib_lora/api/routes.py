@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse, Response
 
 from lib_lora.api import bench as bench_routes
-from lib_lora.api import checks, editing, pictures, preparing, repeats, tagging
+from lib_lora.api import checks, editing, older, pictures, preparing, repeats, tagging
 from lib_lora.api.access import confine
 from lib_lora.api.endpoint import FOREVER, PREFIX, Ask, Route, add, flag, text
 from lib_lora.core.errors import ConfigError, NotFound
@@ -111,5 +111,5 @@ def mount(app: FastAPI, jobs: Jobs, host: Host, bench: Workbench | None = None) 
     # Read now, so that no status request ever opens a file for its words.
     words(language_of("zh"))
     add(app, Answers(jobs, host).routes(), host)
-    for room in (bench_routes, pictures, editing, tagging, preparing, repeats, checks) if bench else ():
+    for room in (bench_routes, pictures, editing, tagging, older, preparing, repeats, checks) if bench else ():
         add(app, room.routes(bench), host)

@@ -71,6 +71,17 @@ class PictureRequest:
 
 
 @dataclass(frozen=True)
+class CaptionRequest:
+    """A picture's caption as a host asks for it. `before` is what stands already; `tagger` is "" for the default."""
+
+    tagger: str = ""
+    threshold: float = 0.5
+    character_threshold: float = 0.85
+    trigger: str = ""
+    before: str = ""
+
+
+@dataclass(frozen=True)
 class Access:
     """Who may use our routes. `basic` are (user, password) pairs of a Basic login; empty asks for none."""
 

@@ -19,5 +19,6 @@ class HostOptions:
     """Hosts have none: they are found, not chosen.
 
     A card's traits say the rest. `matches` () → whether this process has it; `around` whether it is a program we run
-    inside of, which then has `mount` (tab, routes, unload); without `around` it needs a checkpoint file.
+    inside of, which then has `mount` (tab, routes, unload) and may have `extras` (makes the class of its step that captions
+    pictures); without `around` it needs a checkpoint file.
     """

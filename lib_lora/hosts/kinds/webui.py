@@ -9,7 +9,7 @@ from lib_lora.hosts.base import Host
 from lib_lora.hosts.registry import HostOptions, hosts
 
 
-@hosts.add("webui", "AUTOMATIC1111 WebUI", HostOptions, around=True, matches=webui.matches, mount=webui.mount)
+@hosts.add("webui", "AUTOMATIC1111 WebUI", HostOptions, around=True, matches=webui.matches, mount=webui.mount, extras=webui.step)
 def build(checkpoint: Path | None, folder: Path | None) -> Host:
     """The WebUI itself: it knows its checkpoint and its folders."""
     return webui.WebUIHost()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 
 from lib_lora.hosts.webui.callbacks import mount
+from lib_lora.hosts.webui.extras import step
 from lib_lora.hosts.webui.host import WebUIHost
 
-__all__ = ["WebUIHost", "matches", "mount"]
+__all__ = ["WebUIHost", "matches", "mount", "step"]
 
 
 def matches() -> bool:
