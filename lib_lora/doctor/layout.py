@@ -56,7 +56,7 @@ def look(root: Path) -> Layout:
     masks: set[str] = set()
     renames: dict[str, str] = {}
     for place in _places(root, [folder.path for folder in found if folder.path.is_symlink()], problems):
-        problems += _names(place) + _links(place) + _junk(place)
+        problems += _names(place) + _links(place) + _junk(place) + _hidden(place)
         if place.pictures:
             of_masks = {place.at(name) for name in place.pictures if _is_mask(name, place)}
             masks |= of_masks
@@ -142,6 +142,11 @@ def _links(place: _Place) -> list[Problem]:
 def _junk(place: _Place) -> list[Problem]:
     junk = [name for name in place.files if name.lower() in JUNK or name.startswith("._")]
     return [Problem("junk", "hint", place.at(name), say("was put there by the system; it is no picture")) for name in junk]
+
+
+def _hidden(place: _Place) -> list[Problem]:
+    named = [name for name in place.files if name.startswith(".") and not name.startswith("._") and _suffix(name) in images.SUFFIXES]
+    return [Problem("hidden", "warning", place.at(name), say("its name begins with a dot: training does not see it")) for name in named]
 
 
 def _stems(place: _Place) -> list[Problem]:

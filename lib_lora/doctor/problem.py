@@ -87,6 +87,7 @@ REMEDIES = {
     "grey": Remedy(say("Black and white"), say("Add colour pictures, lower the repeats of the grey ones, or leave some out.")),
     "other_kind": Remedy(say("Kinds of files that are not read"), say("Convert it to PNG."), ""),
     "orphan": Remedy(say("Captions without a picture"), say("Give it the name of its picture, or take it out of the folder."), "trash"),
+    "hidden": Remedy(say("Names"), say("Rename the file, if it is meant to be trained."), ""),
     "case": Remedy(say("Names that differ in case only"), say("Rename one of them: on Windows and macOS they are one name."), ""),
     "broken_link": Remedy(say("Links"), say("Remove the link, or put the file itself there."), ""),
     "upscale": Remedy(
