@@ -156,7 +156,7 @@ CATEGORIES: tuple[Category, ...] = (
         say("Ways of drawing: only for a LoRA of that style"),
         NEVER,
         False,
-        _list("artstyle, medium, shading, coloring, parody"),
+        _list("artstyle, (medium), (style), shading, coloring, parody"),
         _list(
             """
             chibi, sketch, lineart, traditional media, pixel art, flat color, faux traditional media, ukiyo-e, thick outlines, outline, no lineart,
