@@ -48,7 +48,7 @@ def _controls(names: Callable[[], Sequence[str]]) -> dict[str, Any]:
     import gradio as gr
     from modules import ui_common, ui_components
 
-    with ui_components.InputAccordion(False, label=NAME, elem_id="extras_lora_studio_tags") as enable:
+    with ui_components.InputAccordion(False, label=_text(say("LoRA Studio tags")), elem_id="extras_lora_studio_tags") as enable:
         with ui_components.FormRow():
             tagger = gr.Dropdown([FIRST, *names()], value=FIRST, label=_text(say("Tagger")), elem_id="extras_lora_studio_tagger")
             ui_common.create_refresh_button(tagger, lambda: None, lambda: {"choices": [FIRST, *names()]}, "extras_lora_studio_refresh")
