@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
 def tab(host: Host, example: Example | None = None) -> gr.Blocks:
     """What the WebUI shows under *LoRA Studio*."""
-    with gr.Blocks(analytics_enabled=False) as blocks:
-        with gr.Tabs(elem_id="lora_studio_tabs"):
-            _common(host, example)
+    with gr.Blocks(analytics_enabled=False) as blocks, gr.Tabs(elem_id="lora_studio_tabs"):
+        _common(host, example)
     return blocks
 
 
