@@ -55,5 +55,5 @@ def where_to_put(name: str, missing: Missing) -> Message:
             urls=[file.url for file in missing.files if file.url],
         )
     for more in missing.also:
-        found = say("{sentence} {another}", sentence=found, another=more) if found else more
+        found = say("{sentence} – {another}", sentence=found, another=more) if found else more
     return found or say("{tagger}: its files are not here.", tagger=name)

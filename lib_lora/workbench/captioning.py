@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
-
-from lib_lora.core.messages import Message
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -14,10 +12,10 @@ if TYPE_CHECKING:
     from lib_lora.workbench.bench import Workbench
 
 
-def of(bench: Workbench) -> Callable[[Image.Image, CaptionRequest], tuple[str, str, Sequence[Message]]]:
-    """Tags a picture as it is asked: its caption, the tagger's name, and what to tell. LoraError says why not."""
+def of(bench: Workbench) -> Callable[[Image.Image, CaptionRequest], tuple[str, str, str]]:
+    """Tags a picture as it is asked: its caption, the tagger's name, and its device. LoraError says why not."""
 
-    def tag(image: Image.Image, request: CaptionRequest) -> tuple[str, str, Sequence[Message]]:
+    def tag(image: Image.Image, request: CaptionRequest) -> tuple[str, str, str]:
         from lib_lora.dataset import images
         from lib_lora.tagging.compose import APPEND, Composer, Wish
         from lib_lora.tagging.rules import Rules
@@ -27,7 +25,7 @@ def of(bench: Workbench) -> Callable[[Image.Image, CaptionRequest], tuple[str, s
         answer = bench.taggers.ask(images.upright(image), request.tagger)
         table, name = single(answer.labels, answer.row, answer.sentence)
         wish = Wish(Rules(trigger=request.trigger), Thresholds(request.threshold, request.character_threshold), policy=APPEND)
-        return Composer(table, wish).merged(request.before, name), answer.tagger, answer.notes
+        return Composer(table, wish).merged(request.before, name), answer.tagger, answer.device
 
     return tag
 

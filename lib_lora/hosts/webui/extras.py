@@ -18,8 +18,8 @@ ORDER = 4050  # after the WebUI's own Caption step, whose text is kept
 FIRST = "Default"
 
 
-# A picture and what is asked → its caption, the tagger that made it, and what the user should know.
-Tag = Callable[["Image.Image", CaptionRequest], tuple[str, str, Sequence[Message]]]
+# A picture and what is asked → its caption, the tagger that made it, and the device it ran on.
+Tag = Callable[["Image.Image", CaptionRequest], tuple[str, str, str]]
 
 
 def step(tag: Tag, names: Callable[[], Sequence[str]]) -> type:
@@ -80,7 +80,7 @@ def _process(tag: Tag, pp: Any, asked: dict[str, Any]) -> None:
     try:
         # The WebUI holds its queue for the whole of Extras.
         with queue.ours():
-            caption, tagger, notes = tag(pp.image, request)
+            caption, tagger, device = tag(pp.image, request)
     except LoraError as error:
         pp.info[NAME] = error.text(language)
         return
@@ -88,9 +88,7 @@ def _process(tag: Tag, pp: Any, asked: dict[str, Any]) -> None:
         pp.info[NAME] = say("Tagging failed ({kind}: {text}); the picture is done all the same.", kind=type(error).__name__, text=str(error)).text(language)
         return
     pp.caption = caption
-    pp.info[NAME] = tagger
-    if notes:
-        pp.info[NAME] += " – " + " ".join(note.text(language) for note in notes)
+    pp.info[NAME] = f"{tagger} ({device})"
 
 
 def _share(value: Any, default: float) -> float:
