@@ -333,6 +333,21 @@ def test_the_training_set_is_no_regularisation_set(tmp_path: Path) -> None:
     assert found(folder, reg=folder / "2_girl", pixels=False) == {("error", "reg_same", f"{(folder / '2_girl').as_posix()}/")}
 
 
+def test_copies_made_on_purpose_are_no_fault_and_count_for_nothing(tmp_path: Path) -> None:
+    """As Prepare makes them: mirrored, or repeated to make groups even."""
+    folder = clean(tmp_path / "set")
+    write(folder / "2_girl" / "one_flip.png", drawing(5).transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    write(folder / "2_girl" / "two_copy.png", drawing(6))
+    assert {kind for _, kind, _ in found(folder)} == {"flips", "exact"}
+    made = ("2_girl/one_flip.png", "2_girl/two_copy.png")
+    subject = Subject(catalog.read(folder), seen(tmp_path / "cache"), copies=made)
+    assert examine(subject, Wish(TRIGGER, doctored.SIZE), Quiet()).problems == ()
+    (folder / "2_girl" / "000.png").unlink()
+    (folder / "2_girl" / "000.txt").unlink()
+    fewer = examine(Subject(catalog.read(folder), seen(tmp_path / "cache"), copies=made), Wish(TRIGGER, doctored.SIZE), Quiet())
+    assert [one.kind for one in fewer.problems] == ["few"]
+
+
 # --- all kinds ---
 
 
