@@ -97,6 +97,7 @@ def taggers_document(taggers: Taggers, words: Words) -> dict[str, Any]:
         needs = missing and {
             "folder": str(missing.folder),
             "files": [{"name": file.name, "url": file.url, "bytes": file.bytes} for file in missing.files],
+            "also": [more.text(words) for more in missing.also],
             "text": where_to_put(tagger.name, missing).text(words),
             "download": bool(missing.files) and all(file.url for file in missing.files),
         }
