@@ -53,4 +53,3 @@ def barred(seed: int, side: int = 12) -> Image.Image:
     pixels = np.asarray(image).copy()
     pixels[:side] = pixels[-side:] = 0
     return Image.fromarray(pixels)
-
