@@ -87,6 +87,7 @@ def _tagger(one: Interrogator, around: Around) -> Tagger:
         place=str(one.weights or ""),
         hosted=True,
         sentence=not one.tags,
+        settings=one.settings,
     )
 
 

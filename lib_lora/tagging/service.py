@@ -39,7 +39,7 @@ class Answer:
 
 @dataclass
 class _Loaded:
-    """A tagger in memory. `key` is its name, its place, and whether it was asked to stay off the graphics card."""
+    """A tagger in memory. `key` is its name, what it is, and whether it was asked to stay off the graphics card."""
 
     key: tuple[str, str, bool]
     running: Running
@@ -99,7 +99,7 @@ class Taggers:
         from lib_lora.tagging.run import pixels_of, rows
 
         tagger = self.chosen(name)
-        key = (f"{tagger.name}:{tagger.place}", pixels_of(image))
+        key = (tagger.which, pixels_of(image))
         if key not in self._rows:
             with self.use(tagger) as (running, notes):
                 ((row, sentence),) = rows(running, [running.prepare(image)])
@@ -124,7 +124,7 @@ class Taggers:
         self.unload()
 
     def _take(self, tagger: Tagger, busy: bool) -> _Loaded:
-        key = (tagger.name, tagger.place, busy)
+        key = (tagger.name, tagger.which, busy)
         with self._loading:
             with self._lock:
                 held = self._loaded

@@ -98,6 +98,12 @@ class Tagger:
     place: str = ""
     hosted: bool = False
     sentence: bool = False
+    settings: str = ""
+
+    @property
+    def which(self) -> str:
+        """What tells it from itself as it was: its files, and the host's settings that decide what it says."""
+        return f"{self.name}:{self.place}:{self.settings}"
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,21 @@ NAMES = ("modules", "networks", "network")
 
 
 @contextmanager
-def running(folder: Path, parameterization: str = "eps", tensors: tuple[str, ...] = ()) -> Iterator[None]:
-    """A WebUI in this process whose data is in `folder`, with a checkpoint loaded whose file names `tensors`."""
+def running(folder: Path, parameterization: str = "eps", tensors: tuple[str, ...] = (), model: bool = True) -> Iterator[None]:
+    """A WebUI in this process whose data is in `folder`, with a checkpoint loaded whose file names `tensors`.
+
+    Without `model` there is none, and nobody may ask for it: this needs no ldm.
+    """
     foreign = {name: module for name, module in sys.modules.items() if name.split(".")[0] in NAMES}
     _forget()
     sys.path.insert(0, str(HERE))
     try:
-        importlib.import_module("modules.paths_internal").data_path = str(folder)
+        paths = importlib.import_module("modules.paths_internal")
+        paths.data_path, paths.models_path = str(folder), str(folder / "models")
         importlib.import_module("modules.shared").cmd_opts.lora_dir = str(folder / "models" / "Lora")
-        lora = importlib.import_module("networks")
-        lora.patch()
-        importlib.import_module("modules.sd_models").load(folder, parameterization, tensors)
+        if model:
+            importlib.import_module("networks").patch()
+            importlib.import_module("modules.sd_models").load(folder, parameterization, tensors)
         yield
     finally:
         sys.path.remove(str(HERE))

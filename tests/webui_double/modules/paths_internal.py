@@ -1,1 +1,1 @@
-data_path = "."
+data_path = models_path = "."

@@ -5,7 +5,7 @@ from modules import devices
 device = devices.device
 cmd_opts = Namespace(
     lowvram=False, medvram=False, precision="autocast", lora_dir="", api_auth=None, gradio_auth=None, listen=False, share=False,
-    ngrok=None, server_name=None, hide_ui_dir_config=False, gradio_allowed_path=None, no_prompt_history=False,
+    ngrok=None, server_name=None, hide_ui_dir_config=False, gradio_allowed_path=None, no_prompt_history=False, no_half=True,
 )  # fmt: skip
 loaded_hypernetworks = []
 parallel_processing_allowed = True
@@ -19,7 +19,8 @@ class Options:
             "sd_unet": "Automatic", "live_previews_enable": True, "token_merging_ratio": 0.0,
             "CLIP_stop_at_last_layers": 1, "sd_noise_schedule": "Default", "fp8_storage": "Disable", "emphasis": "No norm",
             "use_old_emphasis_implementation": False, "sdxl_clip_l_skip": False, "unload_models_when_training": False,
-            "sdxl_crop_top": 0, "sdxl_crop_left": 0,
+            "sdxl_crop_top": 0, "sdxl_crop_left": 0, "localization": "None",
+            "interrogate_clip_num_beams": 1, "interrogate_clip_min_length": 24, "interrogate_clip_max_length": 48,
         }  # fmt: skip
 
     def __getattr__(self, name):
@@ -51,4 +52,8 @@ def __getattr__(name):
         from modules import sd_models
 
         return sd_models.model_data.sd_model
+    if name == "interrogator":
+        from modules import interrogate
+
+        return interrogate.models
     raise AttributeError(name)

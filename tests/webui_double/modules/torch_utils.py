@@ -1,0 +1,2 @@
+def get_param(model):
+    return next(model.parameters())
