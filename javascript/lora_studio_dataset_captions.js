@@ -152,18 +152,19 @@
 
     function completing(field, choose) {
         const list = el("ul", {class: "lora_studio_ds_offers", role: "listbox", hidden: true});
-        let asked = 0, timer = 0, at = -1, offers = [];
+        let asked = 0, timer = 0, at = -1, offers = [], offered = "";
         field.setAttribute("autocomplete", "off");
         field.setAttribute("role", "combobox");
         field.setAttribute("aria-expanded", "false");
         const part = () => field.value.split(",").pop().trim();
         const show = (on) => { list.hidden = !on; field.setAttribute("aria-expanded", String(on)); if (!on) at = -1; };
         const mark = () => [...list.children].forEach((node, place) => { node.setAttribute("aria-selected", String(place === at)); if (place === at) node.scrollIntoView({block: "nearest"}); });
-        const take = (one) => { show(false); asked += 1; choose(one.tag); };
+        const take = (one) => { show(false); asked += 1; offers = []; choose(one.tag); };
         const draw = () => {
             list.replaceChildren(...offers.map((one) => el("li", {role: "option", "data-tag": one.tag, on: {mousedown: (event) => { event.preventDefault(); take(one); }}},
                 el("span", {}, data(one.of ? `${one.of} → ${one.tag}` : one.tag)), el("small", {}, data(one.set ? t("{n} here", {n: number(one.set)}) : one.count ? short(one.count) : "")))));
             show(offers.length > 0 && document.activeElement === field);
+            if (!list.hidden) list.scrollIntoView({block: "nearest"});
         };
         field.addEventListener("input", () => {
             clearTimeout(timer);
@@ -173,6 +174,7 @@
                 const found = await api.get("dataset/complete", {text}).catch(() => null);
                 if (!found || turn !== asked) return;
                 offers = found.tags.slice(0, 12);
+                offered = text;
                 at = -1;
                 draw();
             }, WAIT);
@@ -191,10 +193,13 @@
             } else if (event.key === "Escape") {
                 event.preventDefault();
                 event.stopPropagation();
+                offers = [];
                 show(false);
             }
         });
-        field.addEventListener("blur", () => show(false));
+        // Left for a moment, while the field is put to another place, the offers are there again.
+        field.addEventListener("blur", () => { list.hidden = true; });
+        field.addEventListener("focus", () => { if (offers.length && field.value && part() === offered) { show(true); mark(); } });
         return el("span", {class: "lora_studio_ds_completing"}, field, list);
     }
 

@@ -8,12 +8,19 @@
     const {el, t, data, number} = api;
     const byId = captions.byId;
     // `at`: where the field for a new tag stands, null: at the end. `focus`: what is focused again after drawing.
-    const mine = {key: "", at: null, focus: null, dragged: null, text: Boolean(api.kept(KEPT)), editing: null};
+    const mine = {key: "", at: null, focus: null, dragged: null, text: Boolean(api.kept(KEPT)), pending: 0, adder: null, editing: null, moving: false};
 
     const cut = (text) => text.split(",").map((one) => one.trim()).filter(Boolean);
 
+    // Seen at once, so that the next key works on what this one has made; the server's row comes when all are done.
     function write(row, tags) {
-        return captions.act({kind: "set", text: tags.join(", ")}, {keys: [row.key]});
+        mine.pending += 1;
+        mine.row = {...mine.row, tags, caption: tags.join(", ")};
+        draw();
+        return captions.act({kind: "set", text: tags.join(", ")}, {keys: [row.key]}).finally(() => {
+            mine.pending -= 1;
+            if (!mine.pending) draw(mine.place, api.gallery.row(mine.key) || mine.row);
+        });
     }
 
     function moved(row, from, to) {
@@ -120,58 +127,68 @@
         const now = document.activeElement, list = byId("tagchips") || byId("captiontext");
         if (!now || !list || !list.contains(now) || list.dataset.key !== mine.row.key) return null;
         if (now === list) return {what: "text", text: now.value};
-        return now.id === `${ID}newtag` ? {what: "field", text: now.value} : {what: (now.closest("[data-place]") || {dataset: {place: "field"}}).dataset.place};
+        return now.id === `${ID}newtag` ? {what: "field"} : {what: (now.closest("[data-place]") || {dataset: {place: "field"}}).dataset.place};
     }
 
     // A chip becomes a field; Enter keeps what is written, Escape leaves it.
     function edit(row, at) {
         const node = document.querySelector(`#${ID}tagchips [data-place="${at}"]`), field = el("input", {type: "text", class: "lora_studio_ds_input", "aria-label": t("Tag")});
-        let over = false;
+        const first = row.tags[at];
         const end = (keep) => {
-            if (over) return;
-            over = true;
+            if (mine.editing !== field) return;
             mine.editing = null;
             mine.focus = at;
-            const text = cut(field.value);
-            if (keep && field.value.trim() !== row.tags[at]) write(row, [...row.tags.slice(0, at), ...text, ...row.tags.slice(at + 1)]);
+            const {tags} = mine.row, now = tags[at] === first ? at : tags.indexOf(first);
+            if (keep && now >= 0 && field.value.trim() !== first) write(mine.row, [...tags.slice(0, now), ...cut(field.value), ...tags.slice(now + 1)]);
             else draw();
         };
         field.value = row.tags[at];
+        const offering = captions.completing(field, (tag) => { field.value = tag; end(true); });
         field.addEventListener("keydown", (event) => {
             if (event.isComposing || event.keyCode === 229) return;
             if (event.key === "Enter" || event.key === "Escape") { event.preventDefault(); event.stopPropagation(); end(event.key === "Enter"); }
         });
-        field.addEventListener("blur", () => end(true));
-        mine.editing = row.key;
+        field.addEventListener("blur", () => { if (!mine.moving) end(true); });
+        mine.editing = field;
         node.draggable = false;
-        node.replaceChildren(captions.completing(field, (tag) => { field.value = tag; end(true); }));
+        node.replaceChildren(offering);
         field.focus();
         field.select();
     }
 
-    function adding(row) {
-        const field = el("input", {type: "text", id: `${ID}newtag`, class: "lora_studio_ds_input", spellcheck: "false", placeholder: t("Add a tag"), "aria-label": mine.at === null ? t("Add a tag at the end") : t("Add a tag here")});
-        field.addEventListener("keydown", (event) => {
-            if (event.isComposing || event.keyCode === 229) return;
-            if (event.key === "Enter" && field.value.trim()) {
-                event.preventDefault();
-                if (inserted(row, field.value) === null) field.value = "";
-            } else if (event.key === "Backspace" && !field.value && row.tags.length) {
-                event.preventDefault();
-                focus((mine.at === null ? row.tags.length : mine.at) - 1);
-            } else if (event.key === "Escape" && mine.at !== null) {
-                event.stopPropagation();
-                mine.at = null;
-                mine.focus = "field";
-                draw();
-            }
-        });
-        return el("li", {class: "lora_studio_ds_adding"}, captions.completing(field, (tag) => { field.value = ""; inserted(row, tag); }));
+    // One and the same field while a picture is shown: what is being typed and offered outlives chips that are drawn anew.
+    function adding() {
+        if (!mine.adder) {
+            const field = el("input", {type: "text", id: `${ID}newtag`, class: "lora_studio_ds_input", spellcheck: "false", placeholder: t("Add a tag")});
+            // The offers hear the keys first: Enter takes the one that is marked.
+            mine.adder = el("li", {class: "lora_studio_ds_adding"}, captions.completing(field, (tag) => { field.value = ""; inserted(mine.row, tag); }));
+            field.addEventListener("keydown", (event) => added(event, field));
+        }
+        mine.adder.querySelector("input").setAttribute("aria-label", mine.at === null ? t("Add a tag at the end") : t("Add a tag here"));
+        return mine.adder;
+    }
+
+    function added(event, field) {
+        if (event.isComposing || event.keyCode === 229) return;
+        if (event.key === "Enter" && field.value.trim()) {
+            event.preventDefault();
+            const text = field.value;
+            field.value = "";
+            inserted(mine.row, text);
+        } else if (event.key === "Backspace" && !field.value && mine.row.tags.length) {
+            event.preventDefault();
+            focus((mine.at === null ? mine.row.tags.length : mine.at) - 1);
+        } else if (event.key === "Escape" && mine.at !== null) {
+            event.stopPropagation();
+            mine.at = null;
+            mine.focus = "field";
+            draw();
+        }
     }
 
     function list(row) {
         const nodes = row.tags.map((tag, at) => chip(row, tag, at));
-        nodes.splice(mine.at === null ? nodes.length : mine.at, 0, adding(row));
+        nodes.splice(mine.at === null ? nodes.length : mine.at, 0, adding());
         const found = el("ul", {id: `${ID}tagchips`, class: "lora_studio_ds_tagchips", "aria-label": t("Tags of this picture"), "data-key": row.key}, nodes);
         if (nodes.length > 1) nodes[0].tabIndex = nodes[0].dataset.place === undefined ? -1 : 0;
         drops(found, row);
@@ -191,24 +208,34 @@
 
     // ---- drawing
 
+    // A chip that is being changed is not drawn anew: what is there goes to the new place as it is.
+    function carried(before) {
+        const field = mine.editing, ends = [field.selectionStart, field.selectionEnd];
+        mine.moving = true;
+        mine.place.replaceChildren(...before.childNodes);
+        queueMicrotask(() => { field.focus(); field.setSelectionRange(...ends); mine.moving = false; });
+    }
+
     function draw(place, row) {
-        if (place) Object.assign(mine, {place, row});
+        const before = mine.place;
+        if (place) Object.assign(mine, {place, row: mine.pending && row.key === mine.key ? {...row, tags: mine.row.tags, caption: mine.row.caption} : row});
         if (!mine.place || !mine.row) return;
-        if (mine.key !== mine.row.key) Object.assign(mine, {key: mine.row.key, at: null, editing: null});
+        if (mine.key !== mine.row.key) Object.assign(mine, {key: mine.row.key, at: null, adder: null, editing: null});
         if (mine.row.flaw) return mine.place.replaceChildren();
+        if (mine.editing) return before === mine.place ? undefined : carried(before);
         const {tokens} = mine.row, over = tokens > CHUNK;
         const count = tokens === undefined ? "" : t("{n} / 75 tokens", {n: `${captions.edits.exact ? "" : "≈"}${number(tokens)}`});
         const turn = el("button", {type: "button", class: "lora_studio_link", id: `${ID}astext`, on: {click: () => { mine.text = !mine.text; api.keep(KEPT, mine.text); draw(); }}}, mine.text ? t("Show as tags") : t("Show as text"));
         const nobody = !mine.row.tags.length && !mine.text && el("p", {class: "lora_studio_ds_help"}, t("No caption yet. Write tags here, or let a tagger do it."));
         // Whoever writes here when the row comes anew goes on writing.
-        const before = held(), next = mine.focus === null ? before : {what: mine.focus};
+        const next = mine.focus === null ? held() : {what: mine.focus};
         mine.focus = null;
         mine.place.replaceChildren(...[
             el("p", {class: "lora_studio_ds_captionhead"}, el("strong", {}, t("Caption")), el("span", {id: `${ID}tokens`, class: over ? "lora_studio_ds_over" : "", title: over ? t("A text encoder reads 75 tokens at once; later ones weigh less.") : ""}, data(count)), turn),
             nobody, mine.text ? whole(mine.row) : list(mine.row),
         ].filter(Boolean));
         // The place is put into the page after this: only then it can have the focus.
-        if (next) queueMicrotask(() => { focus(next.what); if (next.text && within(next.what)) within(next.what).value = next.text; });
+        if (next) queueMicrotask(() => { focus(next.what); if (next.what === "text" && within("text")) within("text").value = next.text; });
         return undefined;
     }
 
