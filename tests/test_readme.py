@@ -70,14 +70,14 @@ def test_its_repeats_are_what_the_command_says(capsys: pytest.CaptureFixture[str
 def test_its_routes_are_there(tmp_path: Path) -> None:
     from standin import StandInHost
 
-    from lib_lora.api import bench, checks, editing, pictures, preparing, repeats, tagging
+    from lib_lora.api import bench, checks, editing, older, pictures, preparing, repeats, tagging
     from lib_lora.api.routes import Answers
     from lib_lora.workbench import Workbench
 
     workbench = Workbench(StandInHost(tmp_path))
-    rooms = [route for room in (bench, pictures, editing, tagging, preparing, repeats, checks) for route in room.routes(workbench)]
+    rooms = [route for room in (bench, pictures, editing, tagging, older, preparing, repeats, checks) for route in room.routes(workbench)]
     there = {(route.method, route.path.split("/{")[0]) for route in [*Answers(None, None).routes(), *rooms]}  # type: ignore[arg-type]
-    named = set(re.findall(r"`(GET|POST) ([a-z/]+)", README.split("## API")[1].split("## Reliability")[0]))
+    named = set(re.findall(r"`(GET|POST) ([a-z0-9/-]+)", README.split("## API")[1].split("## Reliability")[0]))
     assert named <= there, named - there
     assert len(named) > 30
 
