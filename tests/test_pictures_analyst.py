@@ -186,3 +186,14 @@ def test_a_picture_that_cannot_be_read_raises_one_sentence(tmp_path: Path) -> No
         sight.see(tmp_path / "a.png")
     with pytest.raises(DataError, match="cannot be opened"):
         sight.see(tmp_path / "gone.png")
+
+
+def test_pictures_somebody_waits_for_go_first(folder: Path, tmp_path: Path, looked_at: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(analyst, "ASIDE", 60.0)
+    found = Analyst(tmp_path / "cache")
+    with found.aside():
+        found.start(catalog.read(folder))
+        assert not found.wait(0.3)
+        assert looked_at == []
+    assert found.wait(60)
+    assert len(looked_at) == NUMBER

@@ -135,7 +135,9 @@ class Answers:
         picture = opened.pictures.get(ask.query.get("key", ""))
         if picture is None:
             raise NotFound(say("There is no such picture in this folder any more."))
-        return FileResponse(thumbs.thumb(picture, opened.thumbs, side), media_type="image/jpeg", headers=FOREVER)
+        with opened.analyst.aside():
+            path = thumbs.thumb(picture, opened.thumbs, side)
+        return FileResponse(path, media_type="image/jpeg", headers=FOREVER)
 
     def _decide(self, ask: Ask, section: str, name: str, known: tuple[str, ...] | None) -> dict[str, Any]:
         opened = self.bench.opened(text(ask, "set"))

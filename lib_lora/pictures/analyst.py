@@ -24,6 +24,7 @@ FLUSH = 64
 STRIP = 1 << 20
 WORKERS = 6
 LARGE = 6_000_000
+ASIDE = 2.0  # seconds that a picture waits at most for those somebody wants to see
 
 
 class _Run:
@@ -58,6 +59,7 @@ class Analyst:
         self._store = Store(cache_folder)
         self._finder = Finder(cache_folder / FACES, cache_folder)
         self._lock, self._large = threading.Lock(), threading.Lock()
+        self._shown_first, self._showing = threading.Condition(), 0
         self._run = _Run([])
         self._run.ended.set()
         self._seen: dict[str, tuple[Picture, Seen]] = {}
@@ -112,6 +114,18 @@ class Analyst:
         with self._lock:
             return {key: flaw for key, (_, flaw) in self._flaws.items()}
 
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """While open, no further picture is looked into: whoever waits for one on the page goes first."""
+        with self._shown_first:
+            self._showing += 1
+        try:
+            yield
+        finally:
+            with self._shown_first:
+                self._showing -= 1
+                self._shown_first.notify_all()
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the end of what runs; False where `timeout` seconds were not enough."""
         return self._run.ended.wait(timeout)
@@ -147,6 +161,8 @@ class Analyst:
         """A worker's life: one picture after the other, written down in handfuls."""
         hand: list[Entry] = []
         while (picture := run.next()) is not None:
+            with self._shown_first:
+                self._shown_first.wait_for(lambda: not self._showing or run.asked.is_set(), ASIDE)
             try:
                 entry = self._entry(picture)
             except DataError as error:
