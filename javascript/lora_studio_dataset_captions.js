@@ -2,7 +2,8 @@
 //
 // window.loraStudioDataset.captions is:
 //   part(order, title, build(box), heard(what))   a foldable part of the step; its file is lora_studio_dataset_captions_<part>.js
-//   act(op, scope)        does an operation (for Ctrl+Z, too); without `scope` to what api.scope() means. Returns the server's answer
+//   act(op, scope, before)   does an operation (for Ctrl+Z, too); without `scope` to what api.scope() means. `before` is the caption
+//                         it was made on; null is returned where another window has changed it. Else the server's answer
 //   look(op, scope)       what it would do
 //   save(), edits         writes what changed; `edits` is {unsaved, undo, redo}
 //   selected              tags that are ticked in the list, for batch operations; select(tags) changes them
@@ -16,7 +17,7 @@
     const ID = "lora_studio_ds_", WAIT = 140;
     const {state, el, t, data, number} = api;
     const byId = (id) => document.getElementById(ID + id);
-    const parts = [], edits = {unsaved: 0, undo: "", redo: "", exact: true}, mine = {set: "", cut: null, conflicts: []};
+    const parts = [], edits = {unsaved: 0, undo: "", redo: "", exact: true, version: ""}, mine = {set: "", cut: null, conflicts: []};
     const selected = new Set();
 
     // ---- edits
@@ -24,15 +25,22 @@
     function took(found) {
         for (const name in edits) if (name in found) edits[name] = found[name];
         foot();
+        api.tell("edits");
     }
 
     const look = (op, scope) => api.post("dataset/edit", {op, ...(scope || api.scope()), preview: true});
 
     // In the order of the clicks: the next one works on what this one has made.
-    function act(op, scope) {
-        const body = {op, ...(scope || api.scope())};
+    // `before` is the caption that is shown: what another window has changed since is not overwritten, but shown.
+    function act(op, scope, before) {
+        const body = {op, ...(scope || api.scope()), ...(before === undefined ? {} : {before})};
         return api.inTurn(async () => {
-            const found = await api.post("dataset/edit", body);
+            const found = await api.post("dataset/edit", body).catch((error) => {
+                if (error.status !== 409) throw error;
+                api.say("warning", error.message);
+                return null;
+            });
+            if (!found) { await caughtUp(); return null; }
             took(found);
             if (found.left_out.length) api.say("warning", found.left_out.join("\n"));
             if (found.changed) did(found.what);
@@ -40,6 +48,21 @@
             return found;
         });
     }
+
+    // Another window of this browser works on the same captions.
+    async function caughtUp() {
+        took(await api.get("dataset/editing"));
+        await api.changed("captions");
+    }
+
+    async function looked() {
+        if (!state.set || document.hidden) return;
+        const before = edits.version, found = await api.get("dataset/editing").catch(() => null);
+        if (found && before && found.version !== before && edits.version === before) await api.inTurn(caughtUp);
+    }
+
+    window.addEventListener("focus", looked);
+    document.addEventListener("visibilitychange", looked);
 
     // Every edit of captions is undone by the server, in its own order.
     function did(text) {
@@ -101,7 +124,7 @@
         foot();
         return {changed: (what) => { if (what === "set" || mine.set !== state.set) opened(); }};
     });
-    api.history.behind({undo: back("undo"), redo: back("redo")});
+    api.history.behind({undo: back("undo"), redo: back("redo"), can: () => ({undo: Boolean(edits.undo), redo: Boolean(edits.redo)})});
 
     // ---- what needs a decision: a save that was cut off, captions that others wrote
 

@@ -14,10 +14,11 @@
 
     // Seen at once, so that the next key works on what this one has made; the server's row comes when all are done.
     function write(row, tags) {
+        const before = mine.row.caption;
         mine.pending += 1;
         mine.row = {...mine.row, tags, caption: tags.join(", ")};
         draw();
-        return captions.act({kind: "set", text: tags.join(", ")}, {keys: [row.key]}).finally(() => {
+        return captions.act({kind: "set", text: tags.join(", ")}, {keys: [row.key]}, before).finally(() => {
             mine.pending -= 1;
             if (!mine.pending) draw(mine.place, api.gallery.row(mine.key) || mine.row);
         });
@@ -199,7 +200,7 @@
 
     function whole(row) {
         const field = el("textarea", {id: `${ID}captiontext`, class: "lora_studio_ds_input", rows: 5, spellcheck: "false", "aria-label": t("Caption"), "data-key": row.key});
-        const keep = () => { if (field.value.trim() !== mine.row.caption) captions.act({kind: "set", text: field.value, whole: true}, {keys: [row.key]}); };
+        const keep = () => { if (field.value.trim() !== mine.row.caption) captions.act({kind: "set", text: field.value, whole: true}, {keys: [row.key]}, mine.row.caption); };
         field.value = row.caption;
         field.addEventListener("change", keep);
         field.addEventListener("keydown", (event) => { if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229) { event.preventDefault(); keep(); } });

@@ -43,11 +43,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def opened(chrome: Any, folder: Path, query: str = "") -> Iterator[Any]:
+def opened(chrome: Any, folder: Path, query: str = "", refused: str = "no") -> Iterator[Any]:
     """The page with the folder open, the step chosen and its tags listed; `bench` is a server's side."""
     host = PaintingHost(folder.parent / "host")
     jobs, bench = Jobs(host, Counting()), Workbench(host)
-    with served(composition.alone(host, jobs, bench)) as address, visit(chrome, address, query) as page:
+    with served(composition.alone(host, jobs, bench)) as address, visit(chrome, address, query, refused=refused) as page:
         page.click(DATASET)
         page.fill("#lora_studio_ds_path", str(folder))
         page.click("#lora_studio_ds_open")
@@ -232,3 +232,21 @@ def test_a_save_that_was_cut_off_is_offered(chrome: Any, folder: Path, monkeypat
         counted(page, "kzr", 6)
         page.wait_for_selector("#lora_studio_ds_cut", state="detached")
         assert (folder / "3.txt").read_text(encoding="utf-8") == "kzr, scenery, sky"
+
+
+def test_a_second_window_of_the_same_browser_is_not_overwritten(chrome: Any, folder: Path) -> None:
+    with opened(chrome, folder, refused="409") as page:
+        choose(page, "0.png")
+        chips(page, "1girl", "solo", "blue hair", "smile")
+        script = """async ([key, text]) => { const a = loraStudioDataset; await fetch(a.address('dataset/edit'), {method: 'POST',
+            headers: {'Content-Type': 'application/json'}, body: JSON.stringify({set: a.state.set, client: a.state.client, keys: [key], op: {kind: 'set', text}})}); }"""
+        page.evaluate(script, ["0.png", "1girl, from window two"])
+        page.fill("#lora_studio_ds_newtag", "mine")
+        page.press("#lora_studio_ds_newtag", "Enter")
+        page.wait_for_selector("#lora_studio_ds_notes .lora_studio_warning")
+        assert "another window" in page.inner_text("#lora_studio_ds_notes")
+        chips(page, "1girl", "from window two")
+        page.evaluate(script, ["0.png", "1girl, once more"])
+        page.evaluate("window.dispatchEvent(new Event('focus'))")
+        chips(page, "1girl", "once more")
+        unsaved(page, 1)

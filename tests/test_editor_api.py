@@ -76,9 +76,12 @@ def test_from_the_list_of_tags_to_the_disk_and_back(page: Page) -> None:
     assert told["come"] == [["trig", 2]]
     done = page.edit("add", tags=["trig"], where={"all": ["blue hair"]})
     assert (done["unsaved"], done["undo"]) == (2, "Tags added: trig")
-    assert page.get("editing") == {"unsaved": 2, "undo": "Tags added: trig", "redo": "", "exact": False}
+    standing = page.get("editing")
+    assert standing == {"unsaved": 2, "version": done["version"], "undo": "Tags added: trig", "redo": "", "exact": False}
     assert (page.root / "a.txt").read_text() == CAPTIONS["a.png"]
-    assert page.post("undo") == {"done": True, "what": "Tags added: trig", "changed": 2, "unsaved": 0, "undo": "", "redo": "Tags added: trig"}
+    undone = page.post("undo")
+    assert undone.pop("version") != standing["version"]
+    assert undone == {"done": True, "what": "Tags added: trig", "changed": 2, "unsaved": 0, "undo": "", "redo": "Tags added: trig"}
     assert page.post("undo")["done"] is False
     assert page.post("redo")["unsaved"] == 2
     saved = page.post("save")
@@ -186,3 +189,18 @@ def test_unwanted_features(page: Page) -> None:
     found = page.post("unwanted")
     assert (found["hints"], found["tagged"], found["images"]) == ([], 0, 4)
     assert found["labels"]["censored"] == "Censoring"
+
+
+def test_a_second_window_does_not_overwrite_what_it_has_not_seen(page: Page) -> None:
+    seen = page.get("editing")["version"]
+    first = page.post("edit", op={"kind": "set", "text": "1girl, from window two"}, keys=["a.png"], before=CAPTIONS["a.png"])
+    assert first["version"] != seen, "what a window shows is told by the version to be old"
+    told = page.post("edit", 409, op={"kind": "set", "text": f"{CAPTIONS['a.png']}, mine"}, keys=["a.png"], before=CAPTIONS["a.png"])
+    assert "another window" in told["error"]
+    assert page.tags(keys=["a.png"]) == {"1girl": 1, "from window two": 1}
+    # The fresh text is what the next edit is made on; spaces are no difference.
+    page.post("edit", op={"kind": "set", "text": "1girl, from window two, mine"}, keys=["a.png"], before="1girl,  from window two ")
+    assert page.post("save")["saved"] == 1
+    assert (page.root / "a.txt").read_text() == "1girl, from window two, mine"
+    page.post("edit", op={"kind": "set", "text": "new"}, keys=["c/e.png"], before="")
+    page.post("edit", 400, op={"kind": "set", "text": "new"}, keys=["c/e.png"], before=3)

@@ -29,7 +29,7 @@ def routes(bench: Workbench) -> tuple[Route, ...]:
     return (
         Route("GET", "dataset/editing", answers.editing),
         Route("POST", "dataset/tags", answers.tags, table, longest=LONGEST),
-        Route("POST", "dataset/edit", answers.edit, {**WHICH, "op": True, "preview": False}, longest=LONGEST),
+        Route("POST", "dataset/edit", answers.edit, {**WHICH, "op": True, "preview": False, "before": False}, longest=LONGEST),
         Route("POST", "dataset/undo", answers.undo, WHO),
         Route("POST", "dataset/redo", answers.redo, WHO),
         Route("POST", "dataset/save", answers.save, {**WHO, "overwrite": False, "take": False}, longest=LONGEST),
@@ -91,7 +91,10 @@ class Answers:
         return {"tags": lines, "total": found.total, "exact": found.exact, "images": len(keys), **_state(session, ask)}
 
     def edit(self, ask: Ask) -> dict[str, Any]:
-        """Do something to the captions of these pictures, or, with `preview`, tell what it would do."""
+        """Do something to the captions of these pictures, or, with `preview`, tell what it would do.
+
+        `before` is the caption that the page shows: where another window has changed it since, nothing is done and 409 says so.
+        """
         from lib_lora.editor import operations
 
         opened, session = self._who(ask)
@@ -99,7 +102,8 @@ class Answers:
         keys = self._keys(ask, opened, session)
         if flag(ask, "preview"):
             return _told(session.preview(op, keys), ask) | _state(session, ask)
-        return _told(session.apply(op, keys), ask) | _state(session, ask)
+        before = text(ask, "before") if ask.body.get("before") is not None else None
+        return _told(session.apply(op, keys, before), ask) | _state(session, ask)
 
     def undo(self, ask: Ask) -> dict[str, Any]:
         """Take the last change of captions back."""
@@ -229,7 +233,8 @@ class Answers:
 
 def _state(session: Session, ask: Ask) -> dict[str, Any]:
     undo, redo = session.history()
-    return {"unsaved": session.unsaved(), "undo": undo.text(ask.words) if undo else "", "redo": redo.text(ask.words) if redo else ""}
+    told = {"undo": undo.text(ask.words) if undo else "", "redo": redo.text(ask.words) if redo else ""}
+    return {"unsaved": session.unsaved(), "version": session.version, **told}
 
 
 def _told(change: Change, ask: Ask) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lib_lora.core.errors import ConfigError
+from lib_lora.core.errors import ConfigError, LoraError
 from lib_lora.core.messages import Message, count, say
 from lib_lora.dataset import captions
 from lib_lora.editor import filters, journal, saving
@@ -22,6 +23,13 @@ from lib_lora.pictures.picture import Catalog
 LONGEST = 20_000  # characters of a caption
 REMEMBERED = 200  # changes that can be undone
 NAMED = 3
+
+
+class Stale(LoraError):
+    """An edit was made on a text that is no longer there."""
+
+    exit_code = 3
+    http = 409
 
 
 class Session:
@@ -41,6 +49,7 @@ class Session:
         self._done: list[Change] = []
         self._undone: list[Change] = []
         self._kept = True  # whether a draft may lie on the disk
+        self._moves = time.time_ns()
         kept = self._draft.read() if self._draft else {}
         self.follow(catalog)
         self._resume(kept)
@@ -66,6 +75,11 @@ class Session:
                     self._sheets[file] = replace(found, read=before[file].read)
             self._recount()
             self._keep()
+
+    @property
+    def version(self) -> str:
+        """Another one whenever captions may have changed: what another window of the same browser shows is old then."""
+        return f"{self._moves:x}"
 
     @property
     def keys(self) -> list[str]:
@@ -126,9 +140,14 @@ class Session:
                     edits.append(Edit(file, old, clean))
             return Change(op.said(), tuple(edits), len(files), _left_out(files, self._sheets))
 
-    def apply(self, op: Operation, keys: Collection[str]) -> Change:
-        """Do it. What was undone before can be redone no more."""
+    def apply(self, op: Operation, keys: Collection[str], before: str | None = None) -> Change:
+        """Do it. What was undone before can be redone no more.
+
+        `before` is the caption that whoever asks has seen: another window may have changed it since, then Stale is raised.
+        """
         with self._lock:
+            if before is not None and any(captions.tags(self.text(key)) != captions.tags(before) for key in keys if key in self._files):
+                raise Stale(say("This caption was changed in another window meanwhile. It is shown now as it is; your last change was not made: do it again."))
             change = self.preview(op, keys)
             self._did(change)
             return change
@@ -242,6 +261,7 @@ class Session:
         return replace(change, edits=tuple(there), of=len(change.edits))
 
     def _put(self, texts: Mapping[str, str | None]) -> None:
+        self._moves += 1
         self._counts.subtract(self._occurrences(texts))
         for file, text in texts.items():
             if text == self._sheets[file].caption:
@@ -263,6 +283,7 @@ class Session:
         return self._now[file] if file in self._now else self._sheets[file].caption
 
     def _recount(self) -> None:
+        self._moves += 1
         self._tags: dict[str, tuple[str, ...]] = {file: tuple(captions.tags(self._text(file) or "")) for file in self._sheets}
         self._counts: Counter[str] = Counter(self._occurrences(self._sheets))
 
