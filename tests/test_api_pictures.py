@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -383,6 +384,69 @@ def test_across_disks_a_picture_is_copied_whole_first(server: Server, monkeypatc
         assert "2_main/2.png" not in texts(server.root)
         server.post("trash/undo", trash=found["trash"])
     assert texts(server.root) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+@pytest.mark.parametrize("relative", [True, False])
+def test_pictures_that_are_links_come_back_as_the_links_they_were(server: Server, relative: bool) -> None:
+    elsewhere = server.root.parent / "elsewhere"
+    elsewhere.mkdir()
+    scene(21).save(elsewhere / "far.png")
+    (elsewhere / "far.txt").write_text("far away", encoding="utf-8")
+    leads = "../../elsewhere/far" if relative else str(elsewhere / "far")
+    for suffix in (".png", ".txt"):
+        (server.root / "face" / f"link{suffix}").symlink_to(leads + suffix)
+    (server.root / "face" / "dead.png").symlink_to("../nowhere.png")
+    server.open()
+    before = texts(server.root)
+    found = server.post("trash", keys=["face/link.png", "face/dead.png"])
+    assert not any(name.startswith(("face/link", "face/dead")) for name in os.listdir(server.root / "face"))
+    listed = server.get("dataset/trash/list")["trash"]
+    assert sorted(listed[0]["keys"]) == ["face/dead.png", "face/link.png"]
+    kept = server.bench.opened(server.id).trash.folder / found["trash"] / "face"
+    assert (kept / "link.png").read_bytes() == (elsewhere / "far.png").read_bytes(), "it can be looked at in the trash"
+    back = server.post("trash/undo", trash=found["trash"])
+    assert (sorted(back["keys"]), back["problems"]) == (["face/dead.png", "face/link.png"], [])
+    assert os.readlink(server.root / "face" / "link.png") == f"{leads}.png"
+    assert os.readlink(server.root / "face" / "link.txt") == f"{leads}.txt"
+    assert os.readlink(server.root / "face" / "dead.png") == "../nowhere.png"
+    assert texts(server.root) == before
+    assert server.get("dataset/trash/list")["trash"] == []
+    assert (elsewhere / "far.png").is_file()
+
+
+def test_nothing_is_deleted_with_the_trash_while_something_lies_in_it(server: Server) -> None:
+    found = server.post("trash", keys=["2_main/1.png", "2_main/2.png"])
+    kept = server.bench.opened(server.id).trash.folder / found["trash"]
+    # What the list does not know any more, as an older or newer program may have left it.
+    (kept / "2_main" / "2.png").rename(kept / "2_main" / "other.png")
+    assert server.post("trash/undo", trash=found["trash"])["keys"] == ["2_main/1.png"]
+    assert (kept / "2_main" / "other.png").is_file()
+    assert (kept / "2_main" / "2.txt").is_file()
+    assert server.post("trash/undo", 404, trash=found["trash"])["error"]
+    assert (kept / "2_main" / "other.png").is_file()
+
+
+def test_a_caption_written_meanwhile_stays_and_the_old_one_is_kept(server: Server) -> None:
+    text = server.root / "2_main" / "2.txt"
+    old = text.read_bytes()
+    found = server.post("trash", keys=["2_main/2.png"])
+    text.write_text("a newer one", encoding="utf-8")
+    back = server.post("trash/undo", trash=found["trash"])
+    assert back["keys"] == ["2_main/2.png"]
+    assert text.read_text(encoding="utf-8") == "a newer one"
+    kept = server.bench.opened(server.id).trash.folder / found["trash"] / "2_main" / "2.txt"
+    assert kept.read_bytes() == old
+    assert str(kept) in back["problems"][0]
+
+
+def test_a_caption_that_is_the_same_is_not_kept_twice(server: Server) -> None:
+    text = server.root / "2_main" / "2.txt"
+    old = text.read_bytes()
+    found = server.post("trash", keys=["2_main/2.png"])
+    text.write_bytes(old)
+    assert server.post("trash/undo", trash=found["trash"])["problems"] == []
+    assert not (server.bench.opened(server.id).trash.folder / found["trash"]).exists()
 
 
 @pytest.mark.parametrize("name", ["", "..", "../../set", "20200101-000000-abcdef", "/etc"])

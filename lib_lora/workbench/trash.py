@@ -1,4 +1,8 @@
-"""Pictures out of a folder into our trash and back: never deleted, each with its caption, listed before it moves."""
+"""Pictures out of a folder into our trash and back: never deleted, each with its caption, listed before it moves.
+
+A picture that is a link moves as a link: what it leads to stays where it is. In the trash it leads there by its whole path;
+back in its place it is again what it was, letter by letter.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +49,7 @@ class Trash:
         read = {os.path.normcase(str(other.text_path)) for other in others}
         place.mkdir(parents=True)
         # The list comes first: whatever happens after it, it says where everything in this folder belongs.
-        entries = [{"key": one.key, "caption": _caption(one)} for one in pictures]
+        entries = [_entry(one) for one in pictures]
         write_text(place / LIST, json.dumps({"root": str(self.root), "pictures": entries}, ensure_ascii=False, indent=1))
         moved: list[str] = []
         problems: list[Message] = []
@@ -59,7 +63,7 @@ class Trash:
             except OSError as error:
                 problems.append(say("{file}: it could not be moved to the trash ({why}); it stays where it is", file=one.key, why=error.strerror or str(error)))
         if not moved:
-            shutil.rmtree(place, ignore_errors=True)
+            _tidy(place)
         return Moved(name if moved else "", tuple(moved), tuple(problems))
 
     def listed(self) -> list[tuple[str, tuple[str, ...]]]:
@@ -67,7 +71,7 @@ class Trash:
         found = []
         for place in sorted(self.folder.glob("*"), reverse=True) if self.folder.is_dir() else ():
             if re.fullmatch(NAME, place.name) and (place / LIST).is_file():
-                keys = tuple(entry["key"] for entry in _entries(place) if (place / entry["key"]).is_file())
+                keys = tuple(entry["key"] for entry in _entries(place) if _is_there(place / entry["key"]))
                 found += [(place.name, keys)] if keys else []
         return found
 
@@ -79,19 +83,18 @@ class Trash:
         moved: list[str] = []
         problems: list[Message] = []
         for entry in _entries(place):
-            if not (place / entry["key"]).is_file():
+            if not _is_there(place / entry["key"]):
                 continue
             try:
-                _give_back(place, self.root, entry)
+                problems += _give_back(place, self.root, entry)
                 moved.append(entry["key"])
             except FileExistsError:
                 problems.append(say("{file}: another file of this name lies there now; ours stays in the trash", file=entry["key"]))
             except OSError as error:
                 problems.append(say("{file}: it could not be brought back ({why}); it stays in the trash", file=entry["key"], why=error.strerror or str(error)))
-        if not problems:
-            shutil.rmtree(place, ignore_errors=True)
-        elif not moved:
-            raise DataError(*problems)
+        _tidy(place)
+        if not moved:
+            raise DataError(*problems) if problems else NotFound(say("There is nothing of that name in the trash."))
         return Moved(name, tuple(moved), tuple(problems))
 
 
@@ -99,8 +102,29 @@ def _entries(place: Path) -> list[dict[str, str]]:
     return json.loads((place / LIST).read_text(encoding="utf-8"))["pictures"]
 
 
-def _caption(picture: Picture) -> str:
-    return str(Path(picture.key).with_suffix(".txt").as_posix()) if picture.text_path.is_file() else ""
+def _entry(picture: Picture) -> dict[str, str]:
+    """What the list says of a picture: its key, its caption, and where links lead as they are written."""
+    key, text = picture.key, picture.text_path
+    entry = {"key": key, "caption": ""}
+    if picture.path.is_symlink():
+        entry["link"] = os.readlink(picture.path)
+    if text != picture.path and _is_there(text):
+        entry["caption"] = Path(key).with_suffix(".txt").as_posix()
+        if text.is_symlink():
+            entry["caption_link"] = os.readlink(text)
+    return entry
+
+
+def _is_there(path: Path) -> bool:
+    """A file, or a link, wherever that leads."""
+    return path.is_symlink() or path.is_file()
+
+
+def _tidy(place: Path) -> None:
+    """Take the folder of an act away, but only when nothing but its list is left in it."""
+    left = [name for folder, names, files in os.walk(place) for name in (*files, *(one for one in names if os.path.islink(os.path.join(folder, one))))]
+    if left == [LIST]:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _take(picture: Picture, place: Path, copy_caption: bool) -> None:
@@ -108,39 +132,68 @@ def _take(picture: Picture, place: Path, copy_caption: bool) -> None:
     target = place / picture.key
     target.parent.mkdir(parents=True, exist_ok=True)
     text, text_target = picture.text_path, target.with_suffix(".txt")
-    had_caption = text.is_file()
-    if had_caption:
-        shutil.copy2(text, text_target)
-    _move(picture.path, target)
-    if had_caption and not copy_caption:
+    has_caption = text != picture.path and _is_there(text)
+    first = has_caption and not _is_there(text_target)
+    try:
+        if first:
+            _copy(text, text_target)
+        _move(picture.path, target)
+    except BaseException:
+        if first:
+            text_target.unlink(missing_ok=True)
+        raise
+    if has_caption and not copy_caption:
         text.unlink(missing_ok=True)
 
 
-def _give_back(place: Path, root: Path, entry: dict[str, str]) -> None:
+def _give_back(place: Path, root: Path, entry: dict[str, str]) -> list[Message]:
+    """A picture and its caption. A caption that stayed, or was written since, is newer than ours: ours is kept, and told."""
     source, target = place / entry["key"], root / entry["key"]
-    if target.exists():
+    if _is_there(target) or target.exists():
         raise FileExistsError(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     text, text_target = source.with_suffix(".txt"), target.with_suffix(".txt")
-    # A caption that stayed, or was written since, is newer than ours.
-    if entry["caption"] and text.is_file() and not text_target.exists():
-        _copy(text, text_target)
-    _move(source, target)
-    text.unlink(missing_ok=True)
+    has_caption = bool(entry["caption"]) and text != source and _is_there(text)
+    if has_caption and not _is_there(text_target) and not text_target.exists():
+        _copy(text, text_target, entry.get("caption_link"))
+    _move(source, target, entry.get("link"))
+    if not has_caption:
+        return []
+    if _is_same(text, text_target):
+        text.unlink(missing_ok=True)
+        return []
+    return [say("{file}: another caption lies there now; the one from before is kept in {place}", file=entry["caption"], place=str(text))]
 
 
-def _move(source: Path, target: Path) -> None:
-    """Renamed where both are on one disk; else copied whole under another name, put in place, and only then removed."""
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two captions say the same, or lead to the same."""
     try:
-        source.rename(target)
+        return one.read_bytes() == other.read_bytes()
+    except OSError:
+        return one.is_symlink() and other.is_symlink() and one.resolve() == other.resolve()
+
+
+def _move(source: Path, target: Path, link: str | None = None) -> None:
+    """Renamed where both are on one disk; else copied whole under another name, put in place, and only then removed.
+
+    A link is made anew, leading to `link`, or to where it led.
+    """
+    try:
+        if not source.is_symlink():
+            source.rename(target)
+            return
     except OSError:
         if not source.is_file():
             raise
-        _copy(source, target)
-        source.unlink()
+    _copy(source, target, link)
+    source.unlink()
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, link: str | None = None) -> None:
+    if source.is_symlink():
+        # Joined and no more: what ".." means is for the system to say, which knows what the folders before it are.
+        os.symlink(link or os.path.join(source.parent, os.readlink(source)), target)
+        return
     half = target.with_name(f".lora-studio-{uuid.uuid4().hex[:8]}.tmp")
     try:
         shutil.copy2(source, half)
