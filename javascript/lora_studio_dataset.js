@@ -17,14 +17,15 @@
 //   narrow(where)  changes some of the filter's fields ({kind: "face"}, {all: ["smile"]}; null takes one away) and shows the first page
 //   pick(keys), choose(key)
 //   refresh()      rows anew from the server (a promise)
-//   changed(what)  tells all parts: "rows", "history", "progress", "picked", "chosen", "where", "captions", "tags", "classes", "groups", "repeats", "set", "folders";
+//   changed(what)  tells all parts: "rows", "history", "edits", "progress", "picked", "chosen", "where", "captions", "tags", "classes", "groups", "repeats", "set", "folders";
 //              after "captions", "tags", "classes", "groups" and "folders" the rows are read anew by themselves
-//   did({text, undo(), redo()})   an act for Ctrl+Z and the buttons; both functions may be async. `history.behind({undo, redo})` is asked
-//              when nothing is left here; each resolves to false when there is nothing to take back
+//   did({text, undo(), redo()})   an act for Ctrl+Z and the buttons; both functions may be async. `history.behind({undo, redo, can})` is asked
+//              when nothing is left here; each resolves to false when there is nothing to take back; can() is {undo, redo}
 //   inTurn(work)   runs an async act after those that are under way (Undo and Redo wait for it, too)
 //   task(id, {title, told(task), ended(task)})   follows a task: a bar with Cancel in the page; `ended` gets every end (phase done,
 //              cancelled, failed); a failure is said in the page by itself
-//   say(kind, text, more)   a note in the page, kind "error", "warning" or "good"; `more` is {label, act} for a button; returns the node
+//   say(kind, text, more)   a note over the page, kind "error", "warning" or "good"; `more` is {label, act} for a button; returns the node.
+//              It goes when what it says is over: with the next act, with Undo, with another folder
 //   attempt(work, button)   runs an async function; what it throws is said in the page, the button rests meanwhile
 //   fields         text, number, slider, choice, tick, button, select (see lora_studio_dataset_fields.js)
 //   el, t, data, number   the view's element builder, translator, mark for names that must not be translated, and number format
@@ -35,7 +36,7 @@
     "use strict";
     if (window.loraStudioDataset) return;
 
-    const BASE = "lora-studio/v1/", FOLDER = "folder", RECENT = "recent", WHERE = "where", TASKS = "tasks";
+    const BASE = "lora-studio/v1/", FOLDER = "folder", RECENT = "recent", WHERE = "where", TASKS = "tasks", SEEN = 1500;
     const NOWHERE = {all: [], any: [], none: [], search: {text: "", mode: "plain"}, folder: "", kind: "", flag: "", keys: null, changed: false};
     const ROWS_ANEW = ["captions", "tags", "classes", "groups", "folders"];
     const panels = [], feet = [], details = [], past = [], future = [], behind = [];
@@ -79,8 +80,9 @@
     async function ask(path, query, body, signal) {
         const send = body === undefined ? {signal} : {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body), signal};
         const response = await fetch(address(path, query), {credentials: "same-origin", ...send}).catch((error) => {
-            throw error.name === "AbortError" ? error : new Error(t("The server does not answer. Nothing was lost here; try again when it runs."));
+            throw error.name === "AbortError" ? error : Object.assign(new Error(t("The server does not answer. Nothing was lost here; try again when it runs.")), {lost: true});
         });
+        hush((note) => note.lost);
         const answer = await response.json().catch(() => null);
         if (response.ok && answer) return answer;
         const error = new Error((answer && (answer.error || answer.detail)) || t("The server answered {status}.", {status: response.status}));
@@ -114,19 +116,30 @@
             more && el("button", {type: "button", class: "lora_studio_link", on: {click: () => { note.remove(); more.act(); }}}, more.label),
             el("button", {type: "button", class: "lora_studio_ds_close", "aria-label": t("Close"), title: t("Close"), on: {click: () => note.remove()}}, "×"));
         note.append(buttons);
-        for (const old of byId("lora_studio_ds_notes").querySelectorAll(`.lora_studio_${kind}`)) old.remove();
+        note.since = performance.now();
+        note.kind = kind;
+        note.offers = Boolean(more);
+        hush((old) => old.kind === kind);
         byId("lora_studio_ds_notes").append(note);
         if (kind === "good") setTimeout(() => note.remove(), 8000);
         return note;
     }
 
+    const hush = (over) => { for (const note of [...(byId("lora_studio_ds_notes") || {children: []}).children]) if (over(note)) note.remove(); };
+
+    // After an act the notes on those before it are over, and what a link would take back may be taken back already.
+    const passed = () => hush((note) => (note.kind === "good" && note.offers) || performance.now() - note.since > SEEN);
+
     async function attempt(work, button) {
         if (button && button.disabled) return undefined;
         if (button) button.disabled = true;
         try {
-            return await work();
+            const answer = await work();
+            if (button) hush((note) => note.from === button);
+            return answer;
         } catch (error) {
-            if (error.name !== "AbortError") say("error", error.message);
+            const note = error.name !== "AbortError" && say("error", error.message);
+            if (note) Object.assign(note, {from: button, lost: error.lost});
             return undefined;
         } finally {
             if (button) button.disabled = false;
@@ -138,6 +151,7 @@
     async function open(folder) {
         const found = await ask("dataset/open", {set: ""}, {folder});
         const other = found.set !== state.set;
+        if (other) hush(() => true);
         Object.assign(state, {set: found.set, root: found.root, images: found.images, folders: found.folders, problems: found.problems});
         if (other) Object.assign(state, {picked: new Set(), chosen: "", where: {...NOWHERE, ...(kept(FOLDER) === found.root ? kept(WHERE) : {}), keys: null}});
         keep(FOLDER, found.root);
@@ -173,6 +187,7 @@
     const scopeCount = () => state.picked.size || state.total;
 
     function tell(what) {
+        if (what === "history") passed();
         for (const part of [api.gallery, api.picture, ...panels.filter((panel) => panel.built), ...feet.map((one) => one.heard)]) {
             try { if (part && part.changed) part.changed(what); } catch (error) { console.error(error); }
         }
@@ -191,7 +206,7 @@
         behind: (other) => behind.push(other),
         undo: () => inTurn(() => back(past, future, "undo")),
         redo: () => inTurn(() => back(future, past, "redo")),
-        can: () => ({undo: past.length > 0 || behind.length > 0, redo: future.length > 0 || behind.length > 0}),
+        can: () => ({undo: past.length > 0 || behind.some((other) => other.can().undo), redo: future.length > 0 || behind.some((other) => other.can().redo)}),
     };
 
     // Acts one after the other, however fast keys are pressed.

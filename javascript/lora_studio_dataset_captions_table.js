@@ -64,13 +64,23 @@
     }
 
     function draw() {
-        const list = byId("taglist");
+        const list = byId("taglist"), held = list.contains(document.activeElement) && document.activeElement.closest("li");
+        const of = held && [held.querySelector("button").dataset.tag, document.activeElement.localName, list.scrollTop];
         list.replaceChildren(...mine.rows.map(line));
+        const next = of && list.querySelector(`li:has([data-tag="${CSS.escape(of[0])}"]) ${of[1]}`);
+        if (next) next.focus({preventScroll: true});
+        if (of) list.scrollTop = of[2];
         list.dataset.total = mine.total;
         list.dataset.asked = mine.asked;
-        byId("tagcount").textContent = data(mine.total ? t("{n} tags in {images} pictures", {n: number(mine.total), images: number(mine.images)}) : state.images ? t("No tags here. A tagger writes them, or you do: choose a picture and type.") : "");
+        byId("tagcount").textContent = data(mine.total ? counted() : state.images ? t("No tags here. A tagger writes them, or you do: choose a picture and type.") : "");
         byId("tagmore").hidden = mine.rows.length >= mine.total;
         chosen();
+    }
+
+    function counted() {
+        const values = {n: number(mine.total), images: number(mine.images)};
+        if (mine.images === 1) return mine.total === 1 ? t("1 tag in 1 picture") : t("{n} tags in 1 picture", values);
+        return mine.total === 1 ? t("1 tag in {images} pictures", values) : t("{n} tags in {images} pictures", values);
     }
 
     function chosen() {

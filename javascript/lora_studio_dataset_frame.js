@@ -61,6 +61,7 @@
         const top = columns.getBoundingClientRect().top + document.documentElement.scrollTop;
         const room = `${Math.max(LEAST, Math.floor(window.innerHeight - top - byId("foot").offsetHeight - BELOW))}px`;
         if (columns.style.getPropertyValue("--lora_studio-room") !== room) columns.style.setProperty("--lora_studio-room", room);
+        document.getElementById("lora_studio_dataset").style.setProperty("--lora_studio-foot", `${byId("foot").offsetHeight}px`);
     }
 
     // ---- steps
@@ -113,6 +114,7 @@
 
     function draw() {
         const open = Boolean(state.set);
+        document.getElementById("lora_studio_dataset").toggleAttribute("data-open", open);
         byId("welcome").hidden = open;
         byId("work").hidden = !open;
         byId("path").value = state.root || byId("path").value;
@@ -176,6 +178,8 @@
         mount.dataset.ready = "1";
         skeleton(mount);
         mount.addEventListener("keydown", keys);
+        // Where nothing has the focus Escape would reach the WebUI, which looks for a button of its own pages.
+        document.addEventListener("keydown", (event) => { if (event.target === document.body && event.key === "Escape" && mount.offsetParent) keys(event); }, true);
         // A button that rests while it works loses the focus: Ctrl+Z is still meant for this page.
         document.addEventListener("keydown", (event) => { if (event.target === document.body && mount.offsetParent && (event.ctrlKey || event.metaKey) && /^[zy]$/i.test(event.key)) keys(event); });
         const folder = api.kept("folder");
@@ -189,7 +193,7 @@
         const rest = () => { const can = api.history.can(); undo.disabled = !can.undo; redo.disabled = !can.redo; };
         box.append(undo, redo);
         rest();
-        return {changed: (what) => what === "history" && rest()};
+        return {changed: (what) => ["history", "edits", "set"].includes(what) && rest()};
     });
     new MutationObserver(ready).observe(document.documentElement, {childList: true, subtree: true});
     ready();

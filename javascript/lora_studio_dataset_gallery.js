@@ -30,7 +30,8 @@
             el("div", {id: `${ID}chips`, class: "lora_studio_ds_chips"}), el("div", {id: `${ID}picks`, class: "lora_studio_ds_picks"}), grid);
         grid.addEventListener("click", clicked);
         grid.addEventListener("dragstart", dragged);
-        grid.addEventListener("dragend", () => { list.dragged = null; document.body.classList.remove("lora_studio_ds_dragging"); });
+        // The tile may leave the grid while it is dragged, and hears nothing of the end then: the page does.
+        for (const end of ["dragend", "drop", "mousedown"]) document.addEventListener(end, dropped);
         picks();
     }
 
@@ -217,12 +218,17 @@
         document.body.classList.add("lora_studio_ds_dragging");
     }
 
+    function dropped() {
+        list.dragged = null;
+        document.body.classList.remove("lora_studio_ds_dragging");
+    }
+
     // A place that takes dragged pictures: `act` gets their keys.
     function target(node, act) {
         const over = (is) => node.toggleAttribute("data-over", is);
         node.addEventListener("dragover", (event) => { if (list.dragged) { event.preventDefault(); over(true); } });
         node.addEventListener("dragleave", () => over(false));
-        node.addEventListener("drop", (event) => { event.preventDefault(); over(false); if (list.dragged) act(list.dragged); });
+        node.addEventListener("drop", (event) => { event.preventDefault(); over(false); if (list.dragged) act(list.dragged); dropped(); });
     }
 
     // ---- keys
