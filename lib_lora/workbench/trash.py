@@ -1,7 +1,7 @@
 """Pictures out of a folder into our trash and back: never deleted, each with its caption, listed before it moves.
 
 A picture that is a link moves as a link: what it leads to stays where it is. In the trash it leads there by its whole path;
-back in its place it is again what it was, letter by letter.
+back in its place it is again what it was.
 """
 
 from __future__ import annotations
@@ -107,11 +107,11 @@ def _entry(picture: Picture) -> dict[str, str]:
     key, text = picture.key, picture.text_path
     entry = {"key": key, "caption": ""}
     if picture.path.is_symlink():
-        entry["link"] = os.readlink(picture.path)
+        entry["link"] = str(picture.path.readlink())
     if text != picture.path and _is_there(text):
         entry["caption"] = Path(key).with_suffix(".txt").as_posix()
         if text.is_symlink():
-            entry["caption_link"] = os.readlink(text)
+            entry["caption_link"] = str(text.readlink())
     return entry
 
 
@@ -122,8 +122,8 @@ def _is_there(path: Path) -> bool:
 
 def _tidy(place: Path) -> None:
     """Take the folder of an act away, but only when nothing but its list is left in it."""
-    left = [name for folder, names, files in os.walk(place) for name in (*files, *(one for one in names if os.path.islink(os.path.join(folder, one))))]
-    if left == [LIST]:
+    left = [path for path in place.rglob("*") if path.is_symlink() or not path.is_dir()]
+    if left == [place / LIST]:
         shutil.rmtree(place, ignore_errors=True)
 
 
@@ -192,7 +192,7 @@ def _move(source: Path, target: Path, link: str | None = None) -> None:
 def _copy(source: Path, target: Path, link: str | None = None) -> None:
     if source.is_symlink():
         # Joined and no more: what ".." means is for the system to say, which knows what the folders before it are.
-        os.symlink(link or os.path.join(source.parent, os.readlink(source)), target)
+        target.symlink_to(link or source.parent / source.readlink())
         return
     half = target.with_name(f".lora-studio-{uuid.uuid4().hex[:8]}.tmp")
     try:
