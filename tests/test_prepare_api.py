@@ -304,3 +304,52 @@ class TestWebUI:
         self.add(modules, "4x", factor=4)
         with modules.queue, pytest.raises(BusyError):
             webui.upscale(Image.new("RGB", (100, 75)), "4x", (400, 300), lambda: False)
+
+
+BY_CLASS = {"folders": {"by": "classes"}}
+
+
+def test_captions_of_a_trigger_alone_are_prepared_as_main_visuals(page: Page) -> None:
+    for file in page.root.glob("*.txt"):
+        file.write_text("kazari", encoding="utf-8")
+    page.client.post(f"{V1}/dataset/open", json={"folder": str(page.root)})
+    found = page.post("prepare/plan", settings=BY_CLASS)
+    assert found["ready"] and found["numbers"]["originals"] == 3
+    assert any("have no class and go to the main visuals" in one for one in found["warnings"])
+    written = page.write(settings=BY_CLASS)
+    assert [(one["kind"], one["originals"]) for one in written["result"]["folders"]] == [("main", 3)]
+
+
+def test_guessed_discards_are_named_even_where_nothing_is_left(page: Page) -> None:
+    (page.root / "0.txt").write_text("1girl, comic", encoding="utf-8")
+    page.client.post(f"{V1}/dataset/open", json={"folder": str(page.root)})
+    found = page.post("prepare/plan", settings=BASE)
+    assert any("look like one to discard" in one and "0.png" in one for one in found["warnings"])
+    for file in page.root.glob("*.txt"):
+        file.write_text("1girl, comic", encoding="utf-8")
+    page.client.post(f"{V1}/dataset/open", json={"folder": str(page.root)})
+    found = page.post("prepare/plan", settings=BASE)
+    assert not found["ready"]
+    assert any("look like ones to discard" in one for one in found["problems"])
+
+
+def test_the_class_is_that_of_the_edited_caption(page: Page) -> None:
+    page.post("edit", keys=["0.png"], op={"kind": "set", "text": "1girl, portrait"})
+    kinds = {one["kind"]: one["originals"] for one in page.post("prepare/plan", settings=BY_CLASS)["folders"]}
+    assert kinds == {"main": 2, "face": 1}
+
+
+def test_exact_copies_are_named_and_count_once_for_the_repeats(page: Page) -> None:
+    def plan() -> dict[str, Any]:
+        page.client.post(f"{V1}/dataset/open", json={"folder": str(page.root)})
+        opened = page.bench.opened(page.set)
+        assert opened.analyst.wait(60)
+        opened.kin()
+        return page.post("prepare/plan", settings=BY_CLASS)
+
+    before = plan()
+    (page.root / "again.png").write_bytes((page.root / "0.png").read_bytes())
+    (page.root / "again.txt").write_text("1girl, upper body", encoding="utf-8")
+    after = plan()
+    assert [one["repeats"] for one in after["folders"]] == [one["repeats"] for one in before["folders"]]
+    assert any("exact copy of another" in one and "again.png" in one for one in after["warnings"])

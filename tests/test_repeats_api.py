@@ -83,6 +83,53 @@ def test_counts_follow_the_classes(page: Page) -> None:
     assert "1 discarded picture is not counted." in found["notes"]
 
 
+def test_captions_of_a_trigger_alone_tell_no_class(page: Page) -> None:
+    for text in page.folder.rglob("*.txt"):
+        text.write_text("kazari", encoding="utf-8")
+    page.post("dataset/open", {"folder": str(page.folder)})
+    page.looked()
+    found = page.get("dataset/counts")
+    assert (found["main"], found["face"], found["others"]) == (11, 0, {})
+    assert "11 pictures have no class yet and count as main visuals." in found["notes"]
+
+
+def test_guessed_discards_are_named(page: Page) -> None:
+    (page.folder / "2_kazari_main" / "00.txt").write_text("kazari, 1girl, comic", encoding="utf-8")
+    page.post("dataset/open", {"folder": str(page.folder)})
+    page.looked()
+    found = page.get("dataset/counts")
+    assert found["main"] == 5
+    assert any("look like one to discard" in note and "2_kazari_main/00.png" in note for note in found["notes"])
+
+
+def test_counts_follow_the_captions_as_this_browser_edits_them(page: Page) -> None:
+    key = "2_kazari_main/00.png"
+    body = {"set": page.set, "client": "me", "keys": [key], "op": {"kind": "set", "text": "kazari, 1girl, portrait"}}
+    page.post("dataset/edit", body)
+    mine = page.client.get(f"{api.PREFIX}/dataset/counts?set={page.set}&client=me").json()
+    assert (mine["main"], mine["face"]) == (5, 4)
+    other = page.client.get(f"{api.PREFIX}/dataset/counts?set={page.set}&client=you").json()
+    assert (other["main"], other["face"]) == (6, 3)
+    view = {"set": page.set, "where": {"kind": "face"}}
+    assert key in [row["key"] for row in page.post("dataset/view", {**view, "client": "me"})["rows"]]
+    assert key not in [row["key"] for row in page.post("dataset/view", {**view, "client": "you"})["rows"]]
+
+
+def test_an_exact_copy_counts_once(page: Page) -> None:
+    face = page.folder / "2_kazari_face"
+    for number in range(2):
+        (face / f"copy{number}.png").write_bytes((face / f"{number:02d}.png").read_bytes())
+        (face / f"copy{number}.txt").write_text("kazari, 1girl, portrait", encoding="utf-8")
+    page.post("dataset/open", {"folder": str(page.folder)})
+    page.looked()
+    found = page.get("dataset/counts")
+    assert found["face"] == 3
+    assert "2 exact copies are not counted." in found["notes"]
+    # The first of two is discarded: the other one is in the set all the same.
+    page.post("dataset/kind", {"set": page.set, "keys": ["2_kazari_face/00.png"], "kind": "discard"})
+    assert page.get("dataset/counts")["face"] == 3
+
+
 def test_groups_are_a_class_of_their_own(page: Page) -> None:
     keys = [f"2_kazari_main/{number:02d}.png" for number in range(3)]
     page.post("dataset/group", {"set": page.set, "keys": keys, "group": keys[0]})

@@ -150,6 +150,25 @@ def test_folders_without_classes_are_read_by_captions(capsys: pytest.CaptureFixt
     assert document(capsys, str(tmp_path)) == document(capsys, "--main", "60", "--face", "20", "--other", "full=10")
 
 
+@pytest.mark.parametrize("caption", ["sks", "kazari, flower crown, smile, school uniform", "a photo of a cat", ""])
+def test_captions_that_tell_no_class_count_as_main_visuals(capsys: pytest.CaptureFixture[str], tmp_path: Path, caption: str) -> None:
+    paint(tmp_path / "6_kazari", numbered(12), caption)
+    assert document(capsys, str(tmp_path)) == document(capsys, "--main", "12")
+    out = run(capsys, str(tmp_path))[1]
+    assert "Counted: main visuals 12." in out
+    assert "12 pictures have no class yet and count as main visuals." in out
+
+
+def test_guessed_discards_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    paint(tmp_path / "6_kazari", numbered(12), "1girl, solo")
+    paint(tmp_path / "6_kazari", ["sheet"], "1girl, reference sheet")
+    out = run(capsys, str(tmp_path))[1]
+    assert "Counted: main visuals 12." in out
+    assert "1 picture is not counted because its tags look like one to discard" in out and "6_kazari/sheet.png" in out
+    paint(tmp_path / "1_discard", ["other"], "1girl")
+    assert "1 discarded picture is not counted." in run(capsys, str(tmp_path))[1]
+
+
 def test_unreadable_pictures_are_not_counted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     paint(tmp_path / "1_main", numbered(60))
     paint(tmp_path / "1_face", numbered(20))

@@ -228,7 +228,7 @@ class Answers:
             return [key for key in texts(ask, "keys") if key in there]
         where = Where.read(ask.body.get("where"))
         # What is known of pictures is asked for only where the filter goes by it.
-        return session.find(where, opened.facts(wait=False) if where.kind or where.flag else {})
+        return session.find(where, opened.facts(session=session) if where.kind or where.flag else {})
 
 
 def _state(session: Session, ask: Ask) -> dict[str, Any]:

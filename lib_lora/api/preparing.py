@@ -158,7 +158,7 @@ class Answers:
         session = opened.session(text(ask, "client")) if ask.body.get("client") else None
         keys, pictures = texts(ask, "keys"), opened.pictures
         seen, kin = opened.analyst.seen(), opened.kin(wait=False)
-        classes = {key: opened.kind(key).kind for key in pictures}
+        classes = {key: judged.kind for key, judged in opened.kinds(session).items()}
         by_hand = opened.marks.section(CLASS)
         return Known(
             captions={key: session.text(key) for key in pictures if session.has_caption(key)} if session else {},
@@ -169,6 +169,7 @@ class Answers:
             bars={key: tuple(found.bars) for key, found in seen.items() if any(found.bars)},
             tags={key: frozenset(tag for tag, score in opened.scores(key).items() if score >= SURE) for key in pictures},
             mirrored=dict(kin.flip),
+            exact=dict(kin.exact),
             repeats=_table(ask, "repeats", int),
             names=_table(ask, "names", str),
             keys=frozenset(keys) if keys else None,

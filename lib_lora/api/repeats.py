@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lib_lora.api.endpoint import Ask, Route, flag, number, text, texts
 from lib_lora.core.errors import ConfigError, DataError
@@ -16,6 +16,9 @@ from lib_lora.repeats.hints import conflicts, hints
 from lib_lora.repeats.problem import DIFFERENTIAL, class_name
 from lib_lora.workbench import Opened, Workbench
 from lib_lora.workbench.sending import Wish, send
+
+if TYPE_CHECKING:
+    from lib_lora.editor.session import Session
 
 PROBLEM = {"set": False, "client": False, "main": True, "face": False, "others": False, "groups": False, "flip": False, "mono": False}
 
@@ -45,7 +48,7 @@ class Answers:
         from lib_lora.workbench.counts import of_opened
 
         opened = self.bench.opened(ask.query.get("set", ""))
-        found = of_opened(opened)
+        found = of_opened(opened, _session(opened, ask.query.get("client", "")))
         return {
             "main": found.main,
             "face": found.face,
@@ -121,6 +124,11 @@ def _whole(ask: Ask, name: str) -> Mapping[str, Any]:
     return {key: value for key, value in found.items() if value is not None}
 
 
+def _session(opened: Opened, client: str) -> Session | None:
+    """What a browser edits, where one asks."""
+    return opened.session(client) if client else None
+
+
 def _buckets(opened: Opened, ask: Ask) -> Counter[tuple[int, int]]:
     """Pictures of each bucket with their repeats: one number for all, or one for each class."""
     repeats: Any = ask.body["repeats"]
@@ -130,8 +138,9 @@ def _buckets(opened: Opened, ask: Ask) -> Counter[tuple[int, int]]:
         raise ConfigError(say("{name}: {value} is no whole number from 1 to {most}", name="repeats", value=repr(same), most=1000))
     seen: Counter[tuple[int, int]] = Counter()
     grouped = {key for group in opened.groups(wait=False).values() for key in group}
+    judged = opened.kinds(_session(opened, text(ask, "client", "")))
     for key, picture in opened.pictures.items():
-        kind = opened.kind(key).kind or "main"
+        kind = (judged[key].kind if key in judged else "") or "main"
         place = None if picture.flaw is not None or kind == "discard" else opened.place(key, int(number(ask, "resolution", 0)) or None)
         if place is not None:
             seen[place.bucket] += same if same is not None else by_class.get(DIFFERENTIAL if key in grouped else kind, 1)

@@ -35,9 +35,9 @@ class Rows:
         self.pictures = opened.pictures
         self.tokens = tokens
         self.flags = opened.flags(wait=False)
-        self.kinds = opened.kinds()
+        self.kinds = opened.kinds(session)
         self.faces = opened.analyst.faces()
-        self.facts: Mapping[str, Facts] = opened.facts()
+        self.facts: Mapping[str, Facts] = opened.facts(session=session)
         self.groups = {key: (name, members) for name, members in opened.groups(wait=False).items() for key in members}
 
     def found(self, where: Where, sort: str, descending: bool) -> list[str]:

@@ -98,6 +98,8 @@ PERSON = (
     "multiple others",
 )
 NOBODY = ("no humans", "scenery", "landscape", "still life")
+# What only a figure has: where a caption says this, somebody is in the picture though nothing else in it says so.
+FIGURE = ("portrait", "face focus", "face", "full body", *HALF)
 COUNTED = re.compile(r"([1-9])\+?(girl|boy|other)s?")
 MORE = {"multiple girls": 2, "multiple boys": 2, "multiple others": 2, "couple": 2, "group": 3, "crowd": SEVERAL, "everyone": SEVERAL}
 
@@ -106,11 +108,15 @@ def judge(tags: Mapping[str, float] | Iterable[str], face_ratio: float | None = 
     """The class by tags (with a tagger's probabilities, or as captions have them) and by a detector's face.
 
     `face_ratio` is the height of the face's box in that of the picture; where there is one it has the last word on faces.
+    A tagger names people wherever there are some. A caption need not: people are left to its trigger word, or it speaks of
+    a cat, and then it says nothing about the class.
     """
-    known = _plain(tags)
+    known, tagged = _plain(tags), isinstance(tags, Mapping)
     if not known and face_ratio is None:
         return Judged("", 0.0, say("Nothing is known of this picture yet: tag it, or choose a class."))
-    return _discarded(known, face_ratio) or _by_face(known, face_ratio) or _by_frame(known)
+    if not tagged and face_ratio is None and not people(known) and not _first(known, (*PERSON, *FIGURE, *NOT_ONE_PICTURE, *TEXT, "no humans")):
+        return Judged("", 0.0, say("Its caption does not tell the class: tag it, or choose one."))
+    return _discarded(known, face_ratio, tagged) or _by_face(known, face_ratio) or _by_frame(known)
 
 
 def _plain(tags: Mapping[str, float] | Iterable[str]) -> dict[str, float]:
@@ -148,7 +154,7 @@ def people(known: Mapping[str, float] | Iterable[str]) -> int:
     return max([singles, *counted.values()]) if counted else 0
 
 
-def _discarded(known: Mapping[str, float], face_ratio: float | None) -> Judged | None:
+def _discarded(known: Mapping[str, float], face_ratio: float | None, tagged: bool) -> Judged | None:
     found = _first(known, NOT_ONE_PICTURE)
     if found:
         return Judged(DISCARD, found[1], say("Discard: it is not one picture ({tag}).", tag=found[0]))
@@ -161,10 +167,11 @@ def _discarded(known: Mapping[str, float], face_ratio: float | None) -> Judged |
         return Judged(DISCARD, sure, say("Discard: {n} or more people.", n=SEVERAL))
     if count or face_ratio is not None or _first(known, PERSON):
         return None
+    if not tagged and "no humans" not in known:
+        return None
     nobody = _first(known, NOBODY)
     if nobody:
         return Judged(DISCARD, nobody[1], say("Discard: nobody is in it ({tag}).", tag=nobody[0]))
-    # Captions in whole sentences name people in words that no list has.
     return Judged(DISCARD, 0.5, say("Discard: no tag speaks of a person."))
 
 
@@ -195,20 +202,3 @@ def _by_frame(known: Mapping[str, float]) -> Judged:
 def _sure(sure: float, against: tuple[str, float] | None, face_ratio: float | None) -> float:
     """Less where another tag or a middling face speaks against it."""
     return round(sure * (0.7 if against else 1.0) * (0.8 if face_ratio is not None else 1.0), 3)
-
-
-def hints(tags: Mapping[str, float] | Iterable[str], tone: str = "") -> tuple[Message, ...]:
-    """What else a picture is good for in a style set."""
-    known = _plain(tags)
-    found: list[Message] = []
-    if _first(known, ("nude", "completely nude")):
-        found.append(say("Bare bodies strengthen how muscles are drawn."))
-    elif _first(known, PERSON) or people(known):
-        found.append(say("Dressed figures strengthen how clothes are drawn."))
-    if _first(known, ("simple background", "white background", "transparent background", "grey background", "black background")):
-        found.append(say("Without a background tags are learnt more precisely."))
-    elif _first(known, ("scenery", "outdoors", "indoors", "landscape", "cityscape", "sky", "building")):
-        found.append(say("With a background, backgrounds are learnt."))
-    if tone in ("grey", "tinted") or _first(known, ("monochrome", "greyscale", "sketch", "lineart")):
-        found.append(say("Black and white strengthens lines and light; keep fewer of these than of coloured ones."))
-    return tuple(found)

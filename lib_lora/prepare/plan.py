@@ -19,7 +19,7 @@ class Known:
     """What is known of pictures beside their files, by key. `captions`: as edited. `tags`: what a tagger saw.
 
     `classes`: face, main, full, discard or a name of the user's own. `mirrored`: the mirror images of a picture
-    among the others. `bars` are the widths (left, top, right, bottom) of bars that are there already. `repeats` and `names`
+    among the others, `exact` its copies. `bars` are the widths (left, top, right, bottom) of bars that are there already. `repeats` and `names`
     are by class; `keys` are the pictures that are wanted, None for all. `guessed`: discarded
     pictures that nobody discarded by hand. `edited` captions are not saved yet. `settled`:
     nothing more about pixels is being found out.
@@ -32,6 +32,7 @@ class Known:
     bars: Mapping[str, Box] = field(default_factory=dict)
     tags: Mapping[str, frozenset[str]] = field(default_factory=dict)
     mirrored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    exact: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     repeats: Mapping[str, int] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     keys: frozenset[str] | None = None

@@ -136,7 +136,9 @@ def _problems(copies: Sequence[Copy], config: PrepareConfig, known: Known, upsca
         yield say("The smallest automatic size is larger than the largest: no picture can be cut to it.")
     if shaped.kind == "pad" and shaped.side % 64:
         yield say("The side of the square is {side}: choose a multiple of 64, such as {near}.", side=shaped.side, near=max(64, round(shaped.side / 64) * 64))
-    if not copies:
+    if not copies and known.guessed and known.keys is None:
+        yield say("All pictures look like ones to discard by their tags: give those that are to be trained a class in the step Pictures.")
+    elif not copies:
         yield say("There is no picture to prepare: open a folder with pictures, or take some out of discard.")
 
 

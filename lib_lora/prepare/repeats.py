@@ -23,8 +23,8 @@ def settled(
     grouped, seen = {key for group in groups for key in group}, set[str]()
     counts: Counter[str] = Counter()
     for picture in pictures:
-        # A picture and its mirror image that lies here already are one original.
-        if picture.key not in grouped and not seen.intersection(known.mirrored.get(picture.key, ())):
+        # A picture and its copy or mirror image that lies here already are one original.
+        if picture.key not in grouped and not seen.intersection((*known.exact.get(picture.key, ()), *known.mirrored.get(picture.key, ()))):
             counts[known.classes.get(picture.key) or MAIN] += 1
             seen.add(picture.key)
     others = {kind: number for kind, number in counts.items() if kind not in (MAIN, FACE, DIFFERENTIAL)}

@@ -153,11 +153,27 @@ def _left_out(plan: Plan, catalog: Catalog, known: Known, earlier: Collection[st
             "{n} pictures are left out because their tags look like ones to discard; give them a class in the step Pictures to keep them: {names}",
             names=named(sorted(known.guessed)),
         )
+    yield from _twice(plan, known)
     if earlier:
         yield count(
             len(earlier),
             "1 copy that an earlier preparing made lies here; it is left out.",
             "{n} copies that an earlier preparing made lie here; they are left out.",
+        )
+
+
+def _twice(plan: Plan, known: Known) -> Iterable[Message]:
+    met: set[str] = set()
+    for key in dict.fromkeys(copy.key for copy in plan.copies):
+        if not met.intersection(known.exact.get(key, ())):
+            met.add(key)
+    twice = [key for key in dict.fromkeys(copy.key for copy in plan.copies) if key not in met]
+    if twice:
+        yield count(
+            len(twice),
+            "1 picture is an exact copy of another and is prepared as well; move it to the trash in the step Check to train it once: {names}",
+            "{n} pictures are exact copies of others and are prepared as well; move them to the trash in the step Check to train them once: {names}",
+            names=named(twice),
         )
 
 

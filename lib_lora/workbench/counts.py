@@ -14,6 +14,7 @@ from lib_lora.dataset import captions
 from lib_lora.repeats.problem import DIFFERENTIAL, FACE, MAIN, Problem, class_name
 
 if TYPE_CHECKING:
+    from lib_lora.editor.session import Session
     from lib_lora.pictures.picture import Catalog, Picture, Shelf
     from lib_lora.workbench.opened import Opened
 
@@ -50,25 +51,36 @@ class Counts:
 
 @dataclass(frozen=True)
 class _Sorted:
-    """Keys by class, differential groups, and the keys without colour."""
+    """Keys by class, differential groups, the keys without colour, and those whose class somebody chose."""
 
     kinds: Mapping[str, str]
     groups: Sequence[Sequence[str]]
     grey: Collection[str]
+    chosen: Collection[str]
     notes: tuple[Message, ...]
 
 
-def of_opened(opened: Opened) -> Counts:
-    """From the sorted pictures of the dataset page, as far as their pixels are known. Flipped copies count once."""
+def of_opened(opened: Opened, session: Session | None = None) -> Counts:
+    """From the sorted pictures of the dataset page, as far as their pixels are known. Copies count once.
+
+    With a browser's session the classes are those of its captions as they are edited.
+    """
+    from lib_lora.workbench.opened import CLASS
+
     pictures, notes = _originals(opened.catalog)
-    copies = mirrored([picture.key for picture in pictures], opened.kin(wait=False).flip)
-    kept = [picture for picture in pictures if picture.key not in copies]
-    if copies:
-        notes.append(count(len(copies), "1 flipped copy is not counted.", "{n} flipped copies are not counted."))
-    kinds = {picture.key: opened.kind(picture.key).kind for picture in kept}
+    judged, kin = opened.kinds(session), opened.kin(wait=False)
+    kinds = {picture.key: judged[picture.key].kind for picture in pictures if picture.key in judged}
+    wanted = [key for key, kind in kinds.items() if kind != DISCARD]
+    same = mirrored(wanted, kin.exact)
+    flipped = mirrored([key for key in wanted if key not in same], kin.flip)
+    if same:
+        notes.append(count(len(same), "1 exact copy is not counted.", "{n} exact copies are not counted."))
+    if flipped:
+        notes.append(count(len(flipped), "1 flipped copy is not counted.", "{n} flipped copies are not counted."))
+    kinds = {key: kind for key, kind in kinds.items() if key not in same and key not in flipped}
     seen = opened.analyst.seen()
     grey = {key for key in kinds if key in seen and seen[key].tone in ("grey", "tinted")}
-    return _counted(_Sorted(kinds, list(opened.groups(wait=False).values()), grey, tuple(notes)))
+    return _counted(_Sorted(kinds, list(opened.groups(wait=False).values()), grey, opened.marks.section(CLASS), tuple(notes)))
 
 
 def of_folder(catalog: Catalog) -> Counts:
@@ -79,13 +91,15 @@ def of_folder(catalog: Catalog) -> Counts:
     kinds: dict[str, str] = {}
     if any(kind in (MAIN, FACE) for kind in named.values()):
         kinds = {picture.key: _by_folder(shelves[picture.folder], named, catalog.root) for picture in pictures}
+        chosen = frozenset(kinds)
     else:
+        chosen = frozenset(picture.key for picture in pictures if named[picture.folder])
         kinds = {picture.key: named[picture.folder] or _by_caption(picture) for picture in pictures}
     groups = _groups_by_name([picture for picture in pictures if kinds[picture.key] == DIFFERENTIAL])
     if groups:
         notes.append(say("Differential groups are told apart by folders and file names."))
     grey = {picture.key for picture in pictures if _is_grey(picture, kinds[picture.key])}
-    return _counted(_Sorted(kinds, groups, grey, tuple(notes)))
+    return _counted(_Sorted(kinds, groups, grey, chosen, tuple(notes)))
 
 
 def class_of(concept: str) -> str:
@@ -96,7 +110,7 @@ def class_of(concept: str) -> str:
 
 
 def mirrored(keys: Iterable[str], flips: Mapping[str, Sequence[str]]) -> frozenset[str]:
-    """The keys that are a flipped copy of another: of each pair the later one."""
+    """The keys that are a copy of another, as `flips` pairs them: of each pair the later one."""
     kept: set[str] = set()
     copies: set[str] = set()
     for key in sorted(keys):
@@ -137,10 +151,24 @@ def _counted(found: _Sorted) -> Counts:
     mono = frozenset(kind for kind, n in grey.items() if 2 * n > totals[kind] and kind != DISCARD)
     if mono:
         notes.append(say("Most pictures of these classes are black and white: {names}.", names=[class_name(name) for name in sorted(mono)]))
-    if totals[DISCARD]:
-        notes.append(count(totals[DISCARD], "1 discarded picture is not counted.", "{n} discarded pictures are not counted."))
+    notes += _discarded([key for key, kind in kinds.items() if kind == DISCARD], found.chosen)
     others = {kind: totals[kind] for kind in sorted(totals) if kind not in (MAIN, FACE, DIFFERENTIAL, DISCARD)}
     return Counts(totals[MAIN], totals[FACE], others, tuple(sorted(groups)), mono, tuple(notes))
+
+
+def _discarded(keys: Sequence[str], chosen: Collection[str]) -> Iterable[Message]:
+    from lib_lora.prepare.sentences import named
+
+    guessed = sorted(key for key in keys if key not in chosen)
+    if len(keys) > len(guessed):
+        yield count(len(keys) - len(guessed), "1 discarded picture is not counted.", "{n} discarded pictures are not counted.")
+    if guessed:
+        yield count(
+            len(guessed),
+            "1 picture is not counted because its tags look like one to discard; give it a class in the step Pictures to count it: {names}",
+            "{n} pictures are not counted because their tags look like ones to discard; give them a class in the step Pictures to count them: {names}",
+            names=named(guessed),
+        )
 
 
 def _by_folder(shelf: Shelf, named: Mapping[str, str], root: Path) -> str:

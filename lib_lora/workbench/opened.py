@@ -137,8 +137,8 @@ class Opened:
         self._decisions += 1
         return before
 
-    def kind(self, key: str) -> Judged:
-        """The class of a picture: as it was decided, else from its tags or what a tagger said of it."""
+    def kind(self, key: str, text: str | None = None) -> Judged:
+        """The class of a picture: as it was decided, else from what a tagger said of it or its caption (`text` in place of that on the disk)."""
         from lib_lora.dataset import captions
         from lib_lora.pictures.classes import Judged, judge
 
@@ -146,7 +146,8 @@ class Opened:
         if by_hand is not None:
             return Judged(by_hand, 1.0, say("You chose this class."))
         picture = self.pictures.get(key)
-        return judge(self.scores(key) or captions.tags(picture.caption if picture else ""), self.analyst.face_ratio(key))
+        caption = text if text is not None else picture.caption if picture else ""
+        return judge(self.scores(key) or captions.tags(caption), self.analyst.face_ratio(key))
 
     def kin(self, wait: bool = True) -> Kin:
         """What belongs together, among the pictures that were looked at so far. Without `wait`: as far as it is known."""
@@ -204,12 +205,15 @@ class Opened:
             for key, picture in self.pictures.items()
         }
 
-    def kinds(self) -> Mapping[str, Judged]:
-        """The classes of all pictures."""
-        return self._once("kinds", self._of_kinds(), lambda: {key: self.kind(key) for key in self.pictures})
+    def kinds(self, session: Session | None = None) -> Mapping[str, Judged]:
+        """The classes of all pictures; with a browser's session by its captions as they are edited."""
+        found = self._once("kinds", self._of_kinds(), lambda: {key: self.kind(key) for key in self.pictures})
+        if session is None or not session.unsaved():
+            return found
+        return {**found, **{key: self.kind(key, session.text(key)) for key in found if session.changed(key)}}
 
-    def facts(self, wait: bool = False) -> Mapping[str, Facts]:
-        """What filters go by, of each picture."""
+    def facts(self, wait: bool = False, session: Session | None = None) -> Mapping[str, Facts]:
+        """What filters go by, of each picture; with a browser's session as `kinds`."""
         from lib_lora.editor.filters import Facts
 
         if wait:
@@ -221,7 +225,11 @@ class Opened:
             there = {key: picture for key, picture in self.pictures.items() if key in kinds and key in known}
             return {key: Facts(picture.folder, kinds[key].kind or UNKNOWN, known[key]) for key, picture in there.items()}
 
-        return self._once("facts", (self._of_flags(), self._of_kinds()), made)
+        found = self._once("facts", (self._of_flags(), self._of_kinds()), made)
+        if session is None or not session.unsaved():
+            return found
+        edited = {key: self.kind(key, session.text(key)).kind or UNKNOWN for key in found if session.changed(key)}
+        return {**found, **{key: replace(found[key], kind=kind) for key, kind in edited.items()}}
 
     def _once(self, name: str, moment: object, make: Callable[[], T]) -> T:
         """What was made at this moment already, or made now: thousands of pictures are asked for at every look.
