@@ -224,7 +224,8 @@
 
     function alternative() {
         const answer = mine.answer, other = answer.alternative;
-        return other && Object.entries(other.repeats).some(([name, value]) => value !== answer.repeats[name]) ? other : null;
+        // Beside numbers that were written by hand it would read like an answer to those.
+        return other && !changedByHand() && Object.entries(other.repeats).some(([name, value]) => value !== answer.repeats[name]) ? other : null;
     }
 
     const SIGNS = {good: "✓", amber: "!", red: "✗"};
@@ -254,7 +255,7 @@
         const other = alternative();
         return el("p", {class: "lora_studio_ds_acts"},
             changedByHand() && api.fields.button({id: `${ID}back`, label: t("Back to the computed repeats"), kind: "link", act: () => { mine.hand = {}; return compute(); }}),
-            other && !changedByHand() && api.fields.button({id: `${ID}other`, label: t("Take “others at 1”"), kind: "link", help: t("Keeps every class but main visuals and face close-ups at 1 and repeats those more."), act: () => take(other.repeats)}));
+            other && api.fields.button({id: `${ID}other`, label: t("Take “others at 1”"), kind: "link", help: t("Keeps every class but main visuals and face close-ups at 1 and repeats those more."), act: () => take(other.repeats)}));
     }
 
     function beside() {

@@ -59,8 +59,8 @@
     }
 
     function named(one) {
-        const hint = one.hint ? `P=R ${one.hint.toFixed(2)}` : "", ready = one.ready ? t("ready") : t("not here");
-        return data([one.label, ready, hint].filter(Boolean).join(" · "));
+        const ready = one.ready ? t("ready") : one.missing.files.length ? t("not here") : t("cannot run yet");
+        return data([one.label, ready].join(" · "));
     }
 
     function drawTagger() {
@@ -74,7 +74,7 @@
     }
 
     function ready(one) {
-        const hint = one.hint && el("p", {class: "lora_studio_ds_help"}, data(t("P=R {hint}: at this threshold it finds as many tags falsely as it misses. Above it a caption is surer, below it fuller.", {hint: one.hint.toFixed(4)})));
+        const hint = one.hint && el("p", {class: "lora_studio_ds_help"}, data(t("At a threshold of {hint} (“P=R” on its page) it writes as many wrong tags as it misses right ones. Above it captions are surer, below it fuller.", {hint: one.hint.toFixed(2)})));
         const give = one.loaded && el("p", {class: "lora_studio_ds_acts"}, api.fields.button({kind: "link", label: t("Give its memory back"), act: async () => { await api.post("dataset/tagger/unload", {}); await load(); }}));
         return [el("p", {class: "lora_studio_ds_help", title: one.place}, t("Ready, on this machine:"), " ", el("code", {}, data(one.place))), hint, one.sentence && el("p", {class: "lora_studio_ds_help"}, t("It writes a sentence in place of tags. Thresholds and rules about tags have no say in it; the trigger word and the tags around stand before and after it.")), give].filter(Boolean);
     }
@@ -89,8 +89,8 @@
         return [
             ...(files.length ? [el("p", {}, t("It is not on this machine. Put these files into this folder, or let them be downloaded:")),
                 el("p", {}, el("code", {id: `${ID}folder`}, data(one.missing.folder))), el("ul", {class: "lora_studio_list"}, files)] : []),
-            ...(one.missing.also || []).map((sentence) => el("p", {}, data(sentence))),
-            one.missing.download && mirror, one.missing.download && el("p", {class: "lora_studio_ds_acts"}, api.fields.button({id: `${ID}download`, label, act: () => download(one)}), api.fields.button({kind: "link", label: t("Look again"), act: load})),
+            ...(one.missing.also || []).map((sentence) => el("p", {class: "lora_studio_ds_wrong"}, data(sentence))),
+            one.missing.download && mirror, el("p", {class: "lora_studio_ds_acts"}, one.missing.download && api.fields.button({id: `${ID}download`, label, act: () => download(one)}), api.fields.button({kind: "link", label: t("Look again"), act: load})),
         ].filter(Boolean);
     }
 

@@ -158,6 +158,19 @@ class TestPlaces:
         graphs.tagger(tmp_path / "models" / "taggers" / LARGE)
         assert registry.chosen("", around).name == LARGE
 
+    def test_without_onnxruntime_none_is_ready_and_it_says_what_to_do(self, around: Around, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        graphs.tagger(tmp_path / "models" / "taggers" / "mine")
+        assert registry.listed(around)["mine"].missing is None
+        monkeypatch.setattr(registry, "RUNTIME", "a_package_that_nobody_has")
+        found = registry.listed(around)
+        assert all(tagger.missing is not None for tagger in found.values())
+        missing = found["mine"].missing
+        assert missing is not None and not missing.files
+        assert "restart the WebUI" in missing.also[-1].text()
+        # Where files are not there either, both are told.
+        other = found[LARGE].missing
+        assert other is not None and other.files and "onnxruntime" in other.also[-1].text()
+
     def test_the_ready_ones_are_listed_first(self, around: Around, tmp_path: Path) -> None:
         graphs.tagger(tmp_path / "models" / "taggers" / "wd-v1-4-vit-tagger")
         names = list(registry.listed(around))

@@ -32,7 +32,6 @@ def conflicts() -> tuple[Message, ...]:
         say("Noise: noise offset and multires noise serve the same end. Use one of them, not both."),
         say("Steps: a guide's example for a character trains 200 steps in all. The rule of 1000 to 2000 per epoch is meant for styles."),
         say("Restarts: “3 restarts per 50 epochs” may be 12 in 200 epochs or 3 in all. Here the number of cycles is a setting of its own."),
-        say("LoKr: its alpha and its noise stand only in a guide's pictures; no number here is copied from them."),
         say("Buckets: each rounds its last batch up, so that 2 steps per epoch become 3 where buckets are uneven. The table takes them as they are."),
         say("Flips: mirroring at random in training adds no pictures. Only flipped copies make a picture count 2 instead of 4."),
     )
