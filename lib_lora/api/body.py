@@ -25,9 +25,14 @@ async def json_object(request: Request, known: Sequence[str], longest: int = LON
         if len(raw) > longest:
             raise ConfigError(say("The body is too long: at most {bytes} bytes.", bytes=longest))
     try:
-        body = json.loads(raw)
+        body = json.loads(raw, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise ConfigError(say("The body is no JSON: {text}", text=str(error))) from error
     if not isinstance(body, dict):
         raise ConfigError(say("The body is no JSON object; its fields are {known}", known=list(known)))
     return body
+
+
+def _no_number(name: str) -> Any:
+    """Infinity and NaN, which Python reads and JSON does not have."""
+    raise ValueError(name)

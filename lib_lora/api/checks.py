@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from lib_lora.api.endpoint import Ask, Route, flag, number, text, texts
+from lib_lora.api.endpoint import Ask, Route, flag, number, resolution, text, texts
 from lib_lora.core.errors import ConfigError, NotFound
 from lib_lora.core.messages import say
 from lib_lora.workbench import Opened, Turn, Workbench
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LONGEST = 16 * 2**20  # bytes of a body that names every picture of a large set
 REMEMBERED = 16
+LOWEST = 64  # of a resolution that is only looked at
 LISTED = 500  # of one kind; a page shows some and counts the rest
 EXAMPLES = 5
 WHO = {"set": True, "client": True}
@@ -61,9 +62,7 @@ class Answers:
         from lib_lora.doctor.examine import Wish
 
         opened, client = self.bench.opened(text(ask, "set")), text(ask, "client")
-        side, batch = int(number(ask, "resolution", opened.resolution)), int(number(ask, "batch", 1))
-        if not 64 <= side <= 4096:
-            raise ConfigError(say("resolution: {value} is not between {low} and {high}", value=side, low=64, high=4096))
+        side, batch = resolution(ask, LOWEST) or opened.resolution, int(number(ask, "batch", 1))
         reg = self.bench.folder("reg", text(ask, "reg")) if text(ask, "reg", "").strip() else None
         wish = Wish(text(ask, "trigger", "").strip(), (side, side), max(1, batch), BucketConfig())
 
@@ -109,6 +108,7 @@ class Answers:
         from lib_lora.doctor.examine import Subject, examine
         from lib_lora.doctor.problem import Problem, ordered
         from lib_lora.prepare.manifest import copies
+        from lib_lora.workbench.origins import origins_of
 
         session = opened.session(client)
         now = opened.refresh()
@@ -121,7 +121,8 @@ class Answers:
                 return eyes.awaited(opened.analyst, teller)
             return eyes.with_cache(self.bench.host.paths().state / "pictures", catalog, teller)
 
-        found = examine(Subject(shown, see, reg, self._count, copies(opened.root), memory), wish, turn)
+        origins = origins_of(opened.root, self.bench.host.paths().roots) if reg is not None else None
+        found = examine(Subject(shown, see, reg, self._count, copies(opened.root), memory, origins), wish, turn)
         unsaved = [Problem("unsaved", "warning", key, say("its caption was edited and is not saved")) for key in edited]
         return replace(found, problems=ordered([*found.problems, *unsaved]))
 

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 PREFIX = "/lora-studio/v1"
 DATASET = "dataset/"
 SENDER = ("set", "client")
+LARGEST = 10**15  # of a number
+LOWEST, HIGHEST = 256, 2048  # sides of the resolution
 FRESH = {"Cache-Control": "no-store"}
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}  # for an address that names its content
 
@@ -105,11 +107,20 @@ def flag(ask: Ask, name: str, default: bool = False) -> bool:
 
 
 def number(ask: Ask, name: str, default: float) -> float:
-    """A number of the body."""
+    """A number of the body that a computer can work with: neither infinite nor of hundreds of digits."""
     value = ask.body.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ConfigError(say("{name}: {value} is no {type}", name=name, value=repr(value), type="float"))
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= LARGEST:
+        raise ConfigError(say("{name}: {value} is no {type}", name=name, value=repr(value)[:200], type="float"))
     return value
+
+
+def resolution(ask: Ask, lowest: int = LOWEST) -> int:
+    """The side of the resolution in the body; 0, as where there is none, for the one that is used without asking."""
+    value = number(ask, "resolution", 0)
+    if value and not (lowest <= value <= HIGHEST and value == int(value)):
+        # A picture's bucket is found by counting sides up to this one.
+        raise ConfigError(say("resolution: {value} is not between {low} and {high}", value=value, low=lowest, high=HIGHEST))
+    return int(value)
 
 
 def texts(ask: Ask, name: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi.responses import FileResponse, Response
 
-from lib_lora.api.endpoint import FOREVER, Ask, Route, flag, number, text, texts
+from lib_lora.api.endpoint import FOREVER, Ask, Route, flag, number, resolution, text, texts
 from lib_lora.api.rows import Rows
 from lib_lora.core.errors import ConfigError, NotFound
 from lib_lora.core.messages import count, say
@@ -18,7 +18,6 @@ from lib_lora.workbench.trash import Moved
 
 PAGE, LARGE = 500, 1600
 NATIVE = {Family.SD1: 512, Family.SD2: 768, Family.SDXL: 1024}
-LOWEST, HIGHEST = 256, 2048
 
 
 def routes(bench: Workbench) -> tuple[Route, ...]:
@@ -55,10 +54,7 @@ class Answers:
 
         opened = self.bench.opened(text(ask, "set"))
         native = self._native()
-        wanted = int(number(ask, "resolution", 0))
-        if wanted and not LOWEST <= wanted <= HIGHEST:
-            raise ConfigError(say("resolution: {value} is not between {low} and {high}", value=wanted, low=LOWEST, high=HIGHEST))
-        opened.resolution = wanted or native
+        opened.resolution = resolution(ask) or native
         version = opened.version
         rows = Rows(opened, opened.session(text(ask, "client")), self.tokens)
         keys = rows.found(Where.read(ask.body.get("where")), text(ask, "sort", "name"), flag(ask, "descending"))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lib_lora.api.endpoint import Ask, Route, flag, number, text, texts
+from lib_lora.api.endpoint import Ask, Route, flag, number, resolution, text, texts
 from lib_lora.core.errors import ConfigError, DataError
 from lib_lora.core.messages import Message, say
 from lib_lora.repeats import Problem, check, solve
@@ -102,7 +102,7 @@ class Answers:
         folder = text(ask, "folder", "")
         other = bool(folder) and self.bench.folder("folder", folder) != opened.root
         read = catalog.read(self.bench.folder("folder", folder), self.bench.host.paths().roots) if other else opened.catalog
-        wish = Wish(text(ask, "trigger", ""), int(number(ask, "resolution", 0)), _whole(ask, "repeats"), _whole(ask, "counts"))
+        wish = Wish(text(ask, "trigger", ""), resolution(ask), _whole(ask, "repeats"), _whole(ask, "counts"))
         client = text(ask, "client", "")
         found = send(read, wish, 0 if other or not client else opened.session(client).unsaved())
         return {"config": found.config, "told": _texts(found.told, ask), "warnings": _texts(found.warnings, ask)}
@@ -137,11 +137,12 @@ def _buckets(opened: Opened, ask: Ask) -> Counter[tuple[int, int]]:
     if same is not None and not 1 <= same <= 1000:
         raise ConfigError(say("{name}: {value} is no whole number from 1 to {most}", name="repeats", value=repr(same), most=1000))
     seen: Counter[tuple[int, int]] = Counter()
+    side = resolution(ask) or None
     grouped = {key for group in opened.groups(wait=False).values() for key in group}
     judged = opened.kinds(_session(opened, text(ask, "client", "")))
     for key, picture in opened.pictures.items():
         kind = (judged[key].kind if key in judged else "") or "main"
-        place = None if picture.flaw is not None or kind == "discard" else opened.place(key, int(number(ask, "resolution", 0)) or None)
+        place = None if picture.flaw is not None or kind == "discard" else opened.place(key, side)
         if place is not None:
             seen[place.bucket] += same if same is not None else by_class.get(DIFFERENTIAL if key in grouped else kind, 1)
     if not seen:
