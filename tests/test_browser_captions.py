@@ -239,7 +239,8 @@ def test_a_second_window_of_the_same_browser_is_not_overwritten(chrome: Any, fol
         choose(page, "0.png")
         chips(page, "1girl", "solo", "blue hair", "smile")
         script = """async ([key, text]) => { const a = loraStudioDataset; await fetch(a.address('dataset/edit'), {method: 'POST',
-            headers: {'Content-Type': 'application/json'}, body: JSON.stringify({set: a.state.set, client: a.state.client, keys: [key], op: {kind: 'set', text}})}); }"""
+            headers: {'Content-Type': 'application/json'},
+            body: JSON.stringify({set: a.state.set, client: a.state.client, keys: [key], op: {kind: 'set', text}})}); }"""
         page.evaluate(script, ["0.png", "1girl, from window two"])
         page.fill("#lora_studio_ds_newtag", "mine")
         page.press("#lora_studio_ds_newtag", "Enter")

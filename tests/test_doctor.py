@@ -15,7 +15,7 @@ from PIL import Image
 
 from lib_lora.dataset.config import BucketConfig, CaptionConfig, DataConfig
 from lib_lora.dataset.scan import scan
-from lib_lora.doctor.examine import Examination, Subject, Wish, examine
+from lib_lora.doctor.examine import Examination, Origins, Subject, Wish, examine
 from lib_lora.doctor.problem import REMEDIES, SEVERITIES
 from lib_lora.pictures import catalog
 
@@ -121,6 +121,7 @@ def one_of_each(folder: Path) -> set[tuple[str, str, str]]:
     fault("error", "mask", "masked-masklabel.png", None, drawing(next(seeds), grey=True))
     write(folder / "ten_cat" / "x.png", drawing(next(seeds)))
     truth.add(("warning", "folder_name", "ten_cat"))
+    truth.add(("warning", "left_out", ""))
     (folder / "5_nobody").mkdir()
     truth.add(("error", "empty_folder", "5_nobody"))
     write(here / "deep" / "x.png", drawing(next(seeds)))
@@ -165,8 +166,9 @@ def test_all_of_it_together(tmp_path: Path) -> None:
     result = look(tmp_path / "set")
     assert {(one.severity, one.kind, one.file) for one in result.problems} == truth
     assert [SEVERITIES.index(one.severity) for one in result.problems] == sorted(SEVERITIES.index(one.severity) for one in result.problems)
-    there = [path for path in (tmp_path / "set" / FAULTS).iterdir() if path.suffix in (".png", ".jpg", ".webp") and path.name[0] != "."]
+    there = [path for path in (tmp_path / "set").rglob("*") if path.suffix in (".png", ".jpg", ".webp") and path.name[0] != "."]
     assert result.images == len(there) - 1, "all but the mask"
+    assert result.trained == result.images - 2
     assert result.captions == sum(path.with_suffix(".txt").is_file() for path in there) - 1, "the one that is not UTF-8 says nothing"
 
 
@@ -204,6 +206,34 @@ def test_the_inner_folder_and_both_layouts_are_told(tmp_path: Path) -> None:
     assert found(folder / "2_girl", pixels=False) == {("warning", "inner_folder", "")}
     write(folder / "loose.png", drawing(70))
     assert found(folder, pixels=False) == {("warning", "both_layouts", "")}
+
+
+def test_all_of_a_mixed_tree_is_looked_at_and_what_training_leaves_out_is_told(tmp_path: Path) -> None:
+    """Ten pictures lie loose, the others in folders without a number: the page shows all of them."""
+    from lib_lora.doctor.documents import summary
+
+    folder = tmp_path / "set"
+    for index in range(10):
+        write(folder / f"{index}.png", drawing(index))
+    for index in range(20):
+        write(folder / "pixiv" / f"{index}.png", drawing(100 + index))
+    for index in range(13):
+        write(folder / "more" / "inner" / f"{index}.png", drawing(200 + index))
+    (folder / "pixiv" / "3.txt").write_bytes("ohwx, 猫耳少女".encode("gbk"))
+    write(folder / "more" / "inner" / "twin.png", drawing(4))
+    write(folder / "pixiv" / "bars.png", doctored.barred(3000))
+    told = look(folder)
+    assert (told.images, told.trained) == (45, 10)
+    there = {(one.severity, one.kind, one.file) for one in told.problems}
+    assert {
+        ("warning", "left_out", ""),
+        ("warning", "text_unreadable", "pixiv/3.png"),
+        ("warning", "bars", "pixiv/bars.png"),
+        ("warning", "exact", "more/inner/twin.png"),
+    } <= there, "nothing of what training leaves out stops it"
+    first = next(one for one in told.problems if one.kind == "left_out")
+    assert first.what.text() == "training would read 10 of 45 pictures as the folders are now; left out are those of pixiv (21), more/inner (14)"
+    assert summary(told).text().endswith("training would read 10 of 45 pictures as the folders are now")
 
 
 def test_an_empty_folder_is_one_error(tmp_path: Path) -> None:
@@ -326,6 +356,32 @@ def test_every_fault_of_a_regularisation_set(tmp_path: Path) -> None:
     assert told.audit is not None
     assert told.audit.coverage == pytest.approx(2 / 5)
     assert told.audit.missing == (("cat", 3), ("hat", 3), ("red hair", 3))
+
+
+def test_pictures_of_both_sets_are_found_below_and_by_what_they_were_made_of(tmp_path: Path) -> None:
+    """A copy in a folder that training leaves out, one that was saved anew, and one whose training picture was padded since."""
+    folder, reg, source = clean(tmp_path / "set"), reg_of(tmp_path / "reg", 37), tmp_path / "source"
+    write(folder / "pixiv" / "deep" / "one.png", drawing(800))
+    write(reg / "more" / "stolen.png", drawing(800), "1girl")
+    write(reg / "1_other" / "saved.jpg", drawing(7), "1girl")
+    write(source / "a" / "wide.png", drawing(900, (192, 96)))
+    square = Image.new("RGB", (192, 192))
+    square.paste(drawing(900, (192, 96)), (0, 48))
+    write(folder / "2_girl" / "wide.png", square, f"{TRIGGER}, 1girl, smile, letterboxed")
+    write(reg / "1_other" / "wide.png", drawing(900, (192, 96)), "1girl")
+    origins = Origins(catalog.read(source), {"2_girl/wide.png": "a/wide.png"}, TRIGGER)
+    subject = Subject(catalog.read(folder), seen(tmp_path / "cache"), catalog.read(reg), origins=origins)
+    told = examine(subject, Wish("", doctored.SIZE), Quiet())
+    assert told.audit is not None
+    assert told.audit.shared == (("more/stolen.png", "pixiv/deep/one.png"),)
+    assert told.audit.alike == (("1_other/saved.jpg", "2_girl/007.png"), ("1_other/wide.png", "2_girl/wide.png"))
+    assert told.audit.missing == (), "the trigger and how pictures were padded are no gap"
+    name = reg.as_posix()
+    assert {one.file: one.severity for one in told.problems if one.kind in ("reg_shared", "reg_alike")} == {
+        f"{name}/more/stolen.png": "error",
+        f"{name}/1_other/saved.jpg": "warning",
+        f"{name}/1_other/wide.png": "warning",
+    }
 
 
 def test_the_training_set_is_no_regularisation_set(tmp_path: Path) -> None:

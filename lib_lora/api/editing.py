@@ -193,6 +193,7 @@ class Answers:
         from dataclasses import replace
 
         from lib_lora.doctor import regularisation
+        from lib_lora.workbench.origins import origins_of
 
         opened, session = self._who(ask)
         other, word = self.bench.open(text(ask, "reg")), text(ask, "trigger", "").strip()
@@ -200,13 +201,16 @@ class Answers:
             raise ConfigError(say("reg: this is the training set itself; choose the folder of the regularisation pictures"))
         ours = [replace(one, text=session.text(one.key)) for one in opened.catalog.pictures]
         pixels = [{key: seen.pixels for key, seen in one.analyst.seen().items()} for one in (opened, other)]
-        found = regularisation.audit(ours, other.catalog.pictures, pixels[0], pixels[1], word)
+        origins = origins_of(opened.root, self.bench.host.paths().roots)
+        found = regularisation.audit(ours, other.catalog.pictures, pixels[0], pixels[1], word or (origins.trigger if origins else ""))
+        found = replace(found, alike=regularisation.alike(found, opened.analyst.seen(), other.analyst.seen()))
         problems = regularisation.problems(found, "", word)
         progress = [sum(part) for part in zip(opened.analyst.progress(), other.analyst.progress(), strict=True)]
         return {
             "count": found.count,
             "wanted": found.wanted,
             "shared": [list(pair) for pair in found.shared[:NAMED]],
+            "alike": [list(pair) for pair in found.alike[:NAMED]],
             "leaks": list(found.leaks[:NAMED]),
             "coverage": found.coverage,
             "missing": [list(one) for one in found.missing[:NAMED]],

@@ -26,13 +26,15 @@ def doctor(values: argparse.Namespace, console: Console) -> Found:
     from lib_lora.doctor.examine import Subject, Wish, examine
     from lib_lora.editor.tokens import estimate
     from lib_lora.prepare.manifest import copies
+    from lib_lora.workbench.origins import origins_of
 
     config = load(TrainConfig, {"data": {"resolution": values.resolution}, "learning": {"batch_size": values.batch}})
     wish = Wish(values.trigger, config.data.resolution, config.learning.batch_size, config.bucket)
     catalog = _catalog(values.folder)
     reg = _catalog(values.reg) if values.reg else None
     with tempfile.TemporaryDirectory(prefix="lora-studio-") as cache:
-        found = examine(Subject(catalog, partial(eyes.with_cache, Path(cache)), reg, estimate, copies(catalog.root)), wish, _Teller(console))
+        see, origins = partial(eyes.with_cache, Path(cache)), origins_of(catalog.root) if reg is not None else None
+        found = examine(Subject(catalog, see, reg, estimate, copies(catalog.root), origins=origins), wish, _Teller(console))
     return Found(document(found, console.words), lines(found, console.words))
 
 

@@ -33,6 +33,15 @@ def lines(found: Examination, words: Mapping[str, str]) -> tuple[str, ...]:
 
 def summary(found: Examination) -> Message:
     """The first line: how much was looked at and found."""
+    if 0 < found.trained < found.images:
+        return say(
+            "{pictures}, {captions}: {findings}; training would read {trained} of {images} pictures as the folders are now",
+            pictures=_pictures(found.images),
+            captions=_captions(found.captions),
+            findings=_findings(len(found.problems)),
+            trained=found.trained,
+            images=found.images,
+        )
     if not found.problems:
         return count(found.images, "1 picture: nothing is wrong with it.", "{n} pictures: nothing is wrong with them.")
     many = len(found.problems)

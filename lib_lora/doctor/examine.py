@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -47,11 +47,23 @@ class Wish:
 
 
 @dataclass(frozen=True)
+class Origins:
+    """The pictures that a project was made of: `of` gives the key of the original by the key of the project's picture.
+
+    `trigger` is the word that was put in front of the project's captions.
+    """
+
+    catalog: Catalog | None
+    of: Mapping[str, str]
+    trigger: str = ""
+
+
+@dataclass(frozen=True)
 class Subject:
     """A folder and how its pixels are seen: `see` looks into the pictures of a catalogue, all of them.
 
     `copies` are pictures that were made of others on purpose (flipped, or to make groups even); `memory` makes the next
-    look at the same files quick.
+    look at the same files quick. `origins` tells what a prepared project was made of.
     """
 
     catalog: Catalog
@@ -60,15 +72,17 @@ class Subject:
     count_tokens: lint.Count | None = None
     copies: Collection[str] = ()
     memory: Memory = field(default_factory=Memory)
+    origins: Origins | None = None
 
 
 @dataclass(frozen=True)
 class Examination:
-    """All that was found. `images` and `captions` are those training reads, or all there are where it reads none."""
+    """All that was found. `images` and `captions` are all that were looked at, `trained` how many of them training reads."""
 
     images: int
     captions: int
     problems: tuple[Problem, ...]
+    trained: int = 0
     audit: regularisation.Audit | None = None
     renames: Mapping[str, str] = field(default_factory=dict)
 
@@ -77,11 +91,13 @@ def examine(subject: Subject, wish: Wish, teller: Teller) -> Examination:
     """Look at everything: names, files, captions, pixels, the set as a whole, and the regularisation set where there is one."""
     catalog = subject.catalog
     found = layout.look(catalog.root)
-    pictures = _counted(catalog, found)
+    nowhere = {one.file for one in found.problems if one.kind == "broken_link"}
+    pictures = [one for one in catalog.pictures if one.key not in found.masks and one.key not in nowhere]
     by_key = {one.key: one for one in pictures}
+    left = {one.key for one in pictures if one.key not in found.trained} if found.trained else set()
     teller.tell(0, len(pictures), say("Reading the files"))
     bodies = pixels.read_all(pictures, _told(teller), subject.memory)
-    problems = [*found.problems, *_files(pictures, bodies, wish), *_captions(pictures, found, wish, subject.count_tokens)]
+    problems = [*found.problems, *layout.left_out(pictures, left), *_files(pictures, bodies, wish), *_captions(pictures, found, wish, subject.count_tokens)]
     teller.tell(0, len(pictures), say("Comparing the pictures"))
     good = {key for key, body in bodies.items() if body.flaw is None}
     seen = {key: one for key, one in subject.see(catalog, teller).items() if key in good}
@@ -90,13 +106,10 @@ def examine(subject: Subject, wish: Wish, teller: Teller) -> Examination:
     if subject.reg is not None and not teller.cancelled:
         audit, told = _regularisation(subject, subject.reg, pictures, seen, wish, teller)
         problems += told
-    return Examination(len(pictures), sum(one.text is not None for one in pictures), ordered(problems), audit, found.renames)
-
-
-def _counted(catalog: Catalog, found: Layout) -> list[Picture]:
-    there = [one for one in catalog.pictures if one.key not in found.masks]
-    trained = [one for one in there if one.key in found.trained]
-    return trained or there
+    # What training does not come to cannot stop it.
+    problems = [replace(one, severity="warning") if one.severity == "error" and one.file in left else one for one in problems]
+    captions = sum(one.text is not None for one in pictures)
+    return Examination(len(pictures), captions, ordered(problems), len(pictures) - len(left) if found.trained else 0, audit, found.renames)
 
 
 def _told(teller: Teller) -> pixels.Tell:
@@ -153,15 +166,19 @@ def _regularisation(
         return None, [Problem("reg_same", "error", name, say("is, holds or lies in the folder that is trained"))]
     found = layout.look(reg.root)
     told = [Problem("reg_layout", one.severity, name, one.what) for one in found.problems if one.kind in ("layout", "inner_folder")]
-    others = _counted(reg, found)
+    others = [one for one in reg.pictures if one.key not in found.masks]
     bodies = pixels.read_all(others, _told(teller), subject.memory)
     told += [Problem("reg_flaw", one.severity, f"{name}{one.file}", one.what) for one in _files(others, bodies, wish) if one.severity == "error"]
     told += [Problem("reg_flaw", one.severity, f"{name}{one.file}", one.what) for one in _captions(others, found, Wish(), None) if one.severity == "error"]
-    theirs = subject.see(reg, teller)
     keys = {one.key for one in others}
-    ours_of, theirs_of = ({key: one.pixels for key, one in there.items()} for there in (seen, {key: theirs[key] for key in theirs if key in keys}))
-    audit = regularisation.audit(pictures, others, ours_of, theirs_of, wish.trigger)
-    return audit, told + regularisation.problems(audit, name, wish.trigger)
+    theirs = {key: one for key, one in subject.see(reg, teller).items() if key in keys}
+    origins = subject.origins
+    sources = subject.see(origins.catalog, teller) if origins is not None and origins.catalog is not None else {}
+    ours_of, theirs_of = ({key: one.pixels for key, one in there.items()} for there in (seen, theirs))
+    trigger = wish.trigger or (origins.trigger if origins is not None else "")
+    audit = regularisation.audit(pictures, others, ours_of, theirs_of, trigger)
+    audit = replace(audit, alike=regularisation.alike(audit, seen, theirs, sources, origins.of if origins is not None else {}))
+    return audit, told + regularisation.problems(audit, name, trigger)
 
 
 def _overlap(one: Path, other: Path) -> bool:

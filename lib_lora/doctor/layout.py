@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from lib_lora.dataset import folders, images
 from lib_lora.dataset.findings import Report
 from lib_lora.dataset.folders import CAPTION_SUFFIX
 from lib_lora.doctor.problem import Problem
+from lib_lora.pictures.picture import Picture
 
 JUNK = ("thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store")
 MASK_ENDS = ("-masklabel", "-condlabel")  # what a trainer writes beside pictures, and nobody else
 LOOSE_MASK_ENDS = ("_mask", "-mask", ".mask")  # a mask where the picture without it is there
 LONGEST_PATH = 259  # letters; what Windows opens without being told otherwise
+NAMED = 12
 CAPTION_ENDS = (".caption", ".cap", ".txt.txt")
 
 
@@ -68,6 +71,21 @@ def look(root: Path) -> Layout:
         others = [name for name in place.files if _suffix(name) in images.OTHER_SUFFIXES]
         problems += [Problem("other_kind", "warning", place.at(name), say("is of a kind that is not read")) for name in others]
     return Layout(tuple(problems), frozenset(repeats), repeats, frozenset(masks), renames)
+
+
+def left_out(pictures: Sequence[Picture], left: Collection[str]) -> list[Problem]:
+    """Which folders' pictures training would not come to, in one sentence."""
+    if not left:
+        return []
+    folders_of = Counter(one.folder for one in pictures if one.key in left)
+    names = [f"{name or '.'} ({n})" for name, n in folders_of.most_common()]
+    what = say(
+        "training would read {n} of {all} pictures as the folders are now; left out are those of {names}",
+        n=len(pictures) - len(left),
+        all=len(pictures),
+        names=names if len(names) <= NAMED + 1 else [*names[:NAMED], "…"],
+    )
+    return [Problem("left_out", "warning", "", what)]
 
 
 def _of_training(root: Path, report: Report, anything: bool) -> list[Problem]:

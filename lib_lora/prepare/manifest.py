@@ -107,3 +107,18 @@ def copies(root: Path) -> frozenset[str]:
 def digest(content: bytes) -> str:
     """The hash that entries hold."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def origins(root: Path) -> tuple[str, dict[str, str], str]:
+    """What the pictures below a folder were made of: the folder of the originals, their keys by ours, and the trigger.
+
+    The folder may be a project of ours or one of the folders in it; empty where it is neither.
+    """
+    found, inside = read(root), ""
+    if found is None:
+        found, inside = read(root.parent), f"{root.name}/"
+    if found is None:
+        return "", {}, ""
+    of = {entry.file[len(inside) :]: entry.key for entry in found.entries if entry.file.startswith(inside)}
+    files = found.settings.get("files", {})
+    return found.source, of, str(files.get("trigger", "")).strip() if isinstance(files, Mapping) and of else ""
