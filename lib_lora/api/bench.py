@@ -15,7 +15,8 @@ def routes(bench: Workbench) -> tuple[Route, ...]:
 
     def open_folder(ask: Ask) -> dict[str, Any]:
         """Open a folder of pictures: its set's id, its folders with counts, and what is wrong with it."""
-        return set_document(bench.open(text(ask, "folder")), ask)
+        # The path as it was typed, whatever somebody else called the same folder.
+        return set_document(bench.open(text(ask, "folder")), ask) | {"root": str(bench.folder("folder", text(ask, "folder")))}
 
     def task(ask: Ask) -> dict[str, Any]:
         """How far a task is."""

@@ -41,6 +41,14 @@ class Draft:
                 self._timer.daemon = True
                 self._timer.start()
 
+    def now(self, texts: Callable[[], Texts]) -> None:
+        """Write it at once, where something waits to be written."""
+        with self._lock:
+            waiting, self._timer = self._timer, None
+        if waiting is not None:
+            waiting.cancel()
+            self.write(texts())
+
     def _write(self, texts: Callable[[], Texts]) -> None:
         with self._lock:
             self._timer = None

@@ -224,6 +224,11 @@ class Session:
             self._kept = bool(self._now or self._aside)
             self._draft.soon(self._texts)
 
+    def close(self) -> None:
+        """Nobody will ask for this session again: what is not saved is on the disk now."""
+        if self._draft is not None:
+            self._draft.now(self._texts)
+
     def _texts(self) -> Texts:
         """What is not saved, with the texts it stands on."""
         with self._lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +26,8 @@ SYSTEM = ("__macosx", "$recycle.bin", "system volume information", "@eadir", "#r
 # The folder a host keeps our caches in, known by what lies in it.
 OURS, OUR_ROOMS = "lora_studio", ("cache", "sets", "trash", "pictures")
 HIDDEN = 2  # Windows' attribute
+# Told after each folder: how many pictures and folders were found so far.
+Watch = Callable[[int, int], None]
 
 
 @dataclass
@@ -40,15 +42,15 @@ class _Folder:
     inner: list[Path] = field(default_factory=list)
 
 
-def read(root: Path, roots: Sequence[Path] | None = None) -> Catalog:
+def read(root: Path, roots: Sequence[Path] | None = None, watch: Watch | None = None) -> Catalog:
     """All pictures below `root`, in folders of any name and depth, ordered by key.
 
     Hidden, system and our own folders, masks and conditioning pictures are no part of it. Links are followed, but no
     folder is read twice and none outside of `roots` (None: anywhere). What is wrong with something is told in
-    `problems` and, where it is a picture's, in that picture.
+    `problems` and, where it is a picture's, in that picture. `watch` may raise to give up.
     """
     report = Report(root)
-    found = list(_walk(root, roots, report))
+    found = list(_walk(root, roots, report, watch))
     paths = [path for folder in found for path in folder.pictures]
     with ThreadPoolExecutor(max_workers=min(8, 2 * (os.cpu_count() or 1))) as pool:
         pictures = list(pool.map(_picture, ((folder, path, report) for folder in found for path in folder.pictures)))
@@ -60,7 +62,7 @@ def read(root: Path, roots: Sequence[Path] | None = None) -> Catalog:
     return Catalog(root, tuple(sorted(pictures, key=lambda one: one.key)), shelves, report.problems.capped() + report.warnings.capped())
 
 
-def _walk(root: Path, roots: Sequence[Path] | None, report: Report) -> Iterator[_Folder]:
+def _walk(root: Path, roots: Sequence[Path] | None, report: Report, watch: Watch | None) -> Iterator[_Folder]:
     base = root.resolve()
     seen, waiting, pictures = {base}, [root], 0
     while waiting:
@@ -72,6 +74,8 @@ def _walk(root: Path, roots: Sequence[Path] | None, report: Report) -> Iterator[
             )
             return
         pictures += len(folder.pictures)
+        if watch is not None:
+            watch(pictures, len(seen))
         below: list[Path] = []
         # Links last: what can be reached without one is called by its own name.
         for path in sorted(folder.inner, key=lambda one: (one.is_symlink(), one.name)):

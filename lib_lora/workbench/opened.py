@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from lib_lora.workbench import kin as kinship
 from lib_lora.workbench.flags import Flag
 from lib_lora.workbench.kin import Kin
 from lib_lora.workbench.marks import Marks
+from lib_lora.workbench.patience import Patience
 from lib_lora.workbench.trash import Moved, Trash
 
 if TYPE_CHECKING:
@@ -34,8 +36,8 @@ UNKNOWN = "none"  # what filters call the class of a picture that has none
 
 
 def set_id(root: Path) -> str:
-    """What a folder is called in addresses: the same after a restart."""
-    return hashlib.sha256(str(root).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    """What a folder is called in addresses: the same after a restart, and in whatever way its path is spelt."""
+    return hashlib.sha256(os.path.normcase(root.resolve()).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 class Opened:
@@ -72,7 +74,7 @@ class Opened:
         """Read the folder anew; edits that are not saved stay in their sessions."""
         from lib_lora.pictures import catalog
 
-        return self.take(catalog.read(self.root, self.roots))
+        return self.take(catalog.read(self.root, self.roots, Patience(self.root)))
 
     def take(self, catalog: Catalog) -> Catalog:
         """Go on with another catalogue of this folder."""
@@ -87,6 +89,22 @@ class Opened:
                 session.follow(catalog)
         self.analyst.start(catalog)
         return catalog
+
+    def unsaved(self) -> int:
+        """How many captions of all browsers are not saved."""
+        with self._lock:
+            return sum(session.unsaved() for session in self._sessions.values())
+
+    def close(self, wait: bool = False) -> None:
+        """Nobody looks at it any more: edits go to the disk as drafts, and the looking into pixels ends."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+        for session in sessions:
+            session.close()
+        if wait:
+            self.analyst.stop()
+        else:
+            threading.Thread(target=self.analyst.stop, name="lora-studio-close", daemon=True).start()
 
     @property
     def version(self) -> str:
