@@ -364,3 +364,93 @@ def test_a_draft_that_cannot_be_read_is_none(folder: tuple[Path, Path]) -> None:
     for text in ("", "[]", '{"0.txt": 3}', '{"0.txt": {"read": 1}}'):
         draft.write_text(text)
         assert kept(root, state).unsaved() == 0
+
+
+# ---- links, special files, folders that are gone
+
+
+def linked(tmp_path: Path, goal: str) -> tuple[Path, Path]:
+    """A set whose caption is a link to a file at `goal`, and that file."""
+    root = make(tmp_path / "open" / "set", {"a.png": None, "b.png": b"solo"})
+    file = tmp_path / goal / "secret.txt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"other, words\nmore")
+    link(root / "a.txt", file)
+    return root, file
+
+
+def link(path: Path, goal: Path) -> None:
+    try:
+        path.symlink_to(goal)
+    except OSError:
+        pytest.skip("this system makes no links for us")
+
+
+def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    root, file = linked(tmp_path, "open/elsewhere")
+    one = Session(catalog.read(root, [tmp_path / "open"]), tmp_path / "state")
+    one.apply(operations.read(TRIG), one.keys)
+    saved = one.save()
+    assert (saved.files, saved.failed) == (2, ())
+    assert (root / "a.txt").is_symlink()
+    assert file.read_bytes() == b"trig, other, words\nmore"
+    assert one.restore(saved.backup or "").files == 2
+    assert (root / "a.txt").is_symlink()
+    assert file.read_bytes() == b"other, words\nmore"
+
+
+def test_a_link_out_of_the_roots_is_neither_read_nor_written(tmp_path: Path) -> None:
+    root, file = linked(tmp_path, "secret")
+    found = catalog.read(root, [tmp_path / "open"])
+    assert found.by_key()["a.png"].text is None
+    assert "leads out" in str(found.by_key()["a.png"].text_flaw)
+    assert any("a.txt" in str(problem) and "leads out" in str(problem) for problem in found.problems)
+    one = Session(found, tmp_path / "state")
+    change = one.apply(operations.read(TRIG), one.keys)
+    assert any("leads out" in str(message) for message in change.left_out)
+    assert one.save().files == 1
+    assert one.text("a.png") == ""
+    assert file.read_bytes() == b"other, words\nmore"
+    assert catalog.read(root).by_key()["a.png"].caption == "other, words", "without roots links lead anywhere"
+
+
+def test_a_caption_that_becomes_a_link_out_is_left_alone(tmp_path: Path) -> None:
+    root = make(tmp_path / "open" / "set", {"a.png": b"solo", "b.png": b"solo"})
+    file = tmp_path / "secret.txt"
+    file.write_bytes(b"other")
+    one = Session(catalog.read(root, [tmp_path / "open"]), tmp_path / "state")
+    one.apply(operations.read(TRIG), one.keys)
+    (root / "a.txt").unlink()
+    link(root / "a.txt", file)
+    saved = one.save(overwrite=["a.txt"])
+    assert saved.files == 1
+    assert ["a.txt" in str(one) and "leads out" in str(one) for one in saved.failed] == [True]
+    assert file.read_bytes() == b"other"
+    assert one.save(take=["a.txt"]).taken == {}
+    assert one.text("a.png") == "trig, solo"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_caption_that_becomes_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", {"a.png": b"solo"})
+    one = edited(root, tmp_path / "state")
+    (root / "a.txt").unlink()
+    os.mkfifo(root / "a.txt")
+    saved = one.save()
+    assert saved.files == 0
+    assert "no ordinary file" in str(saved.failed[0])
+
+
+def test_a_folder_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", {"in/a.png": None, "in/b.png": b"solo", "c.png": None})
+    one = edited(root, tmp_path / "state")
+    (root / "in").rename(tmp_path / "away")
+    saved = one.save(overwrite=["in/b.txt"])
+    assert saved.files == 1
+    assert sorted(str(message).split(":")[0] for message in saved.failed) == ["in/a.txt", "in/b.txt"]
+    assert all("folder is not there" in str(message) for message in saved.failed)
+    assert not (root / "in").exists()
+    assert one.unsaved() == 2
+    (tmp_path / "away").rename(root / "in")
+    assert one.save().files == 2
+    assert texts(root) == {"c.txt": b"trig", "in/a.txt": b"trig", "in/b.txt": b"trig, solo"}

@@ -370,3 +370,20 @@ def test_old_thumbnails_go_first(tmp_path: Path) -> None:
         os.utime(path, (1_000_000 + n, 1_000_000 + n))
     assert thumbs.tidy(tmp_path / "cache", keep=2) == 4
     assert [path.is_file() for path in made] == [False] * 4 + [True] * 2
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_pipes_and_devices_are_not_opened(tmp_path: Path) -> None:
+    put(tmp_path / "1_a" / "a.png")
+    put(tmp_path / "1_a" / "b.png")
+    os.mkfifo(tmp_path / "1_a" / "b.txt")
+    os.mkfifo(tmp_path / "1_a" / "pipe.png")
+    (tmp_path / "1_a" / "null.png").symlink_to("/dev/null")
+    found = catalog.read(tmp_path)
+    assert keys(found) == ["1_a/a.png", "1_a/b.png", "1_a/null.png", "1_a/pipe.png"]
+    assert [one.flaw is None for one in found.pictures] == [True, True, False, False]
+    assert "1_a/pipe.png" in told(found) and "no ordinary file" in told(found)
+    assert "no ordinary file" in str(found.by_key()["1_a/b.png"].text_flaw)
+    for read in (pixels.whole, images.open_picture):
+        with pytest.raises(DataError):
+            read(tmp_path / "1_a" / "pipe.png")

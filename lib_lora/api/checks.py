@@ -177,7 +177,7 @@ class Answers:
     def _took_back(self, opened: Opened, backup: str, ask: Ask) -> dict[str, Any]:
         from lib_lora.doctor import fixes
 
-        done = fixes.take_back(opened.root, opened.state, backup)
+        done = fixes.take_back(opened.catalog, opened.state, backup)
         opened.refresh()
         return _fixed("texts", len(done.files), "", []) | {"backup": done.backup, "problems": [one.text(ask.words) for one in done.problems]}
 

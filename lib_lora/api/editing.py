@@ -61,7 +61,7 @@ class Answers:
         from lib_lora.editor import journal
 
         opened = self.bench.opened(ask.query.get("set", ""))
-        cut = journal.interrupted(opened.root, opened.state)
+        cut = journal.interrupted(opened.root, opened.state, opened.roots)
         found = _state(opened.session(ask.query.get("client", "")), ask) | {"exact": self.counter.of(["a"])[1]}
         if cut is not None:
             told = count(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 import threading
 from collections.abc import Callable
@@ -54,6 +56,18 @@ def typed_path(text: str) -> Path:
         return Path(text.strip().strip('"')).expanduser().absolute()
     except RuntimeError as error:
         raise ValueError(str(error)) from error
+
+
+def is_special(mode: int) -> bool:
+    """Whether a file's mode is that of a pipe, a socket or a device: who opens one may wait for ever."""
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def ordinary(path: Path) -> Path:
+    """The path itself, to be opened; an OSError where a pipe, a socket or a device lies there."""
+    if is_special(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "no ordinary file", str(path))
+    return path
 
 
 def is_within(path: Path, roots: list[Path]) -> bool:

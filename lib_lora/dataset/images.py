@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from lib_lora.core.errors import DataError
+from lib_lora.core.files import ordinary
 from lib_lora.core.messages import Message, say
 from lib_lora.dataset.resize import shrink
 
@@ -57,7 +58,7 @@ def look(path: Path) -> Look:
     no cheaper way to prove itself: thousands of files take seconds.
     """
     try:
-        content = path.read_bytes()
+        content = ordinary(path).read_bytes()
     except OSError as error:
         return Look((0, 0), "", flaw=_closed(error))
     stamp = _digest(content)
@@ -112,7 +113,7 @@ class _Flaw(Exception):
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return ordinary(path).read_bytes()
     except OSError as error:
         raise DataError(unreadable(str(path), _closed(error))) from error
 

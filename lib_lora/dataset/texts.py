@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lib_lora.core.files import ordinary
 from lib_lora.core.messages import Message, count, say
 from lib_lora.dataset import captions
 from lib_lora.dataset.config import CaptionConfig
@@ -61,7 +62,7 @@ def _lines(path: Path, report: Report) -> list[str]:
     name = report.name(path)
     try:
         # utf-8-sig: Windows' editors put a mark before the text, which is none of it.
-        lines = captions.lines(path.read_bytes().decode("utf-8-sig"))
+        lines = captions.lines(ordinary(path).read_bytes().decode("utf-8-sig"))
     except OSError as error:
         report.problems.add("caption", say("{file}: this caption cannot be opened ({why})", file=name, why=error.strerror or str(error)))
         return []

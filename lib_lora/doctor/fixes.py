@@ -93,19 +93,19 @@ def mend_texts(act: str, catalog: Catalog, keys: Collection[str], renames: Mappi
         for one in catalog.pictures:
             if one.key in keys:
                 try:
-                    writes += _writes(act, one, catalog.root, renames)
+                    writes += _writes(act, one, catalog, renames)
                 except DataError as error:
                     problems += error.messages
         different = {write.file: write for write in writes if write.before != write.after}
         if not different:
             return Mended((), "", tuple(problems))
-        backup, written, failed = journal.perform(catalog.root, state, list(different.values()))
+        backup, written, failed = journal.perform(catalog.root, state, list(different.values()), catalog.roots)
     return Mended(tuple(written), backup, (*problems, *failed))
 
 
-def take_back(root: Path, state: Path, backup: str) -> Mended:
+def take_back(catalog: Catalog, state: Path, backup: str) -> Mended:
     """Put the texts of a backup back on the disk; what stands there now is a backup of its own."""
-    saved = saving.restore(root, state, backup)
+    saved = saving.restore(catalog.root, state, backup, catalog.roots)
     return Mended(tuple(saved.texts), saved.backup or "", saved.failed)
 
 
@@ -115,7 +115,7 @@ def preview(act: str, catalog: Catalog, keys: Iterable[str], renames: Mapping[st
     found = []
     for key in keys:
         try:
-            made = _writes(act, pictures[key], catalog.root, renames) if key in pictures else []
+            made = _writes(act, pictures[key], catalog, renames) if key in pictures else []
         except DataError:
             continue
         found += [(write.file, _legible(write.before), write.after) for write in made if write.after is not None]
@@ -162,11 +162,11 @@ def done(act: str, n: int) -> Message:
     return count(n, "1 caption rewritten; as it was it lies in the backups", "{n} captions rewritten; as they were they lie in the backups")
 
 
-def _writes(act: str, picture: Picture, root: Path, renames: Mapping[str, str]) -> list[Write]:
-    file = picture.text_path.relative_to(root).as_posix()
+def _writes(act: str, picture: Picture, catalog: Catalog, renames: Mapping[str, str]) -> list[Write]:
+    file = picture.text_path.relative_to(catalog.root).as_posix()
     if act == "rename":
-        return _renamed(root, file, renames.get(picture.key, ""))
-    now = journal.read(picture.text_path)
+        return _renamed(catalog, file, renames.get(picture.key, ""))
+    now = _read(catalog, file)
     if now is None:
         return []
     text = _decoded(now, file) if act == "utf8" else now
@@ -178,13 +178,20 @@ def _writes(act: str, picture: Picture, root: Path, renames: Mapping[str, str]) 
     return [Write(file, now, text)]
 
 
-def _renamed(root: Path, file: str, old: str) -> list[Write]:
-    text = journal.read(root / old) if old else None
+def _renamed(catalog: Catalog, file: str, old: str) -> list[Write]:
+    text = _read(catalog, old) if old else None
     if text is None:
         return []
-    if (root / file).exists():
+    if (catalog.root / file).exists():
         raise DataError(say("{file}: there is such a file already; it stays as it is", file=file))
     return [Write(file, None, text), Write(old, text, None)]
+
+
+def _read(catalog: Catalog, file: str) -> str | None:
+    try:
+        return journal.read(catalog.root / file, catalog.roots)
+    except OSError as error:
+        raise DataError(say("{file}: this caption cannot be opened ({why})", file=file, why=journal.reason(error))) from error
 
 
 def _decoded(text: str, file: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from lib_lora.core.errors import BusyError, DataError, NotFound
-from lib_lora.core.files import write_bytes, write_text
+from lib_lora.core.files import is_special, is_within, write_bytes, write_text
 from lib_lora.core.messages import Message, say
 
 BACKUPS = "backups"
@@ -25,6 +25,7 @@ JOURNAL = "journal.json"
 MANIFEST = "manifest.json"
 OLD = "old"
 WRITERS = 8
+Roots = Sequence[Path] | None  # the folders that links may lead into, None for anywhere
 
 
 @dataclass(frozen=True)
@@ -56,20 +57,54 @@ class Interrupted:
     other: tuple[str, ...]
 
 
-def read(path: Path) -> str | None:
-    """The whole text of a file with its line ends, its mark and even its broken bytes; None where there is none."""
+class Closed(OSError):
+    """A caption file that we leave alone, whatever the system would let us do."""
+
+    def __init__(self, why: Message) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
+def reason(error: OSError) -> Message | str:
+    """Why a file was not read or written, for a sentence."""
+    return error.why if isinstance(error, Closed) else error.strerror or str(error)
+
+
+def read(path: Path, roots: Roots = None) -> str | None:
+    """The whole text of a file with its line ends, its mark and even its broken bytes; None where there is none.
+
+    OSError where it cannot be read, or where a link leads out of `roots`.
+    """
+    real = _real(path, roots)
     try:
-        return path.read_bytes().decode("utf-8", "surrogateescape")
+        if is_special(real.stat().st_mode):
+            raise Closed(say("it is no ordinary file"))
+        return real.read_bytes().decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return None
 
 
-def write(path: Path, text: str | None) -> None:
-    """Put a text in place, whole or not at all; None takes the file away."""
+def write(path: Path, text: str | None, roots: Roots = None) -> None:
+    """Put a text in place, whole or not at all; None takes the file away. A link stays one: what it leads to is written."""
+    real = _real(path, roots)
     if text is None:
         path.unlink(missing_ok=True)
     else:
-        write_bytes(path, text.encode("utf-8", "surrogateescape"))
+        write_bytes(real, text.encode("utf-8", "surrogateescape"))
+
+
+def _real(path: Path, roots: Roots) -> Path:
+    """Where a caption file lies, whatever links lead there; its folder is there, and within the roots."""
+    try:
+        real = path.resolve() if roots is not None or path.is_symlink() else path
+    except RuntimeError as error:  # Python 3.10 raises it for links in a circle
+        raise Closed(say("its link leads in a circle")) from error
+    if roots is not None and not is_within(real, list(roots)):
+        raise Closed(say("it is a link that leads out of the folders this server has opened"))
+    if not real.parent.is_dir():
+        # Writing would make the folder anew, on whatever disk that name is on now.
+        raise Closed(say("its folder is not there any more"))
+    return real
 
 
 @contextmanager
@@ -82,7 +117,7 @@ def held(state: Path) -> Iterator[None]:
         yield
 
 
-def perform(root: Path, state: Path, writes: Sequence[Write]) -> tuple[str, list[str], list[Message]]:
+def perform(root: Path, state: Path, writes: Sequence[Write], roots: Roots = None) -> tuple[str, list[str], list[Message]]:
     """Copy the old texts, then write the new ones. Returns the backup's id, the files written, and what failed.
 
     To be called while `held`.
@@ -92,7 +127,7 @@ def perform(root: Path, state: Path, writes: Sequence[Write]) -> tuple[str, list
         _keep_old(folder, root, writes)
     except OSError as error:
         raise DataError(say("Nothing was saved, because the backup cannot be written: {why}", why=error.strerror or str(error))) from error
-    written, failed = _written(root, writes)
+    written, failed = _written(root, writes, roots)
     (folder / JOURNAL).unlink()
     return folder.name, written, failed
 
@@ -137,7 +172,7 @@ def old_texts(root: Path, state: Path, id: str) -> dict[str, str | None]:
     return found
 
 
-def interrupted(root: Path, state: Path) -> Interrupted | None:
+def interrupted(root: Path, state: Path, roots: Roots = None) -> Interrupted | None:
     """The oldest save that was cut off and has not been finished or taken back; None also while one goes on."""
     left = sorted((state / BACKUPS).glob(f"*/{JOURNAL}"))
     if not left:
@@ -145,7 +180,7 @@ def interrupted(root: Path, state: Path) -> Interrupted | None:
     try:
         with held(state):
             for journal in left:
-                found = _left(root, journal) if journal.is_file() else None
+                found = _left(root, journal, roots) if journal.is_file() else None
                 if found is not None:
                     return found
     except BusyError:
@@ -153,26 +188,30 @@ def interrupted(root: Path, state: Path) -> Interrupted | None:
     return None
 
 
-def settle(root: Path, state: Path, id: str, forward: bool) -> tuple[list[str], list[Message]]:
+def settle(root: Path, state: Path, id: str, forward: bool, roots: Roots = None) -> tuple[list[str], list[Message]]:
     """Finish a save that was cut off, or take it back. Captions with neither of its texts stay as they are."""
     journal = state / BACKUPS / id / JOURNAL
     with held(state):
         if id not in {path.parent.name for path in (state / BACKUPS).glob(f"*/{JOURNAL}")}:
             raise NotFound(say("There is no save {id} that was cut off.", id=id))
-        todo = []
+        todo, closed = [], []
         for one in _entries(journal):
             old, new = (one.before, one.after) if forward else (one.after, one.before)
-            if read(_inside(root, one.file)) == old:
-                todo.append(Write(one.file, old, new))
-        written, failed = _written(root, todo)
+            try:
+                if read(_inside(root, one.file), roots) == old:
+                    todo.append(Write(one.file, old, new))
+            except OSError as error:
+                closed.append(say("{file}: this caption cannot be opened ({why})", file=one.file, why=reason(error)))
+        written, failed = _written(root, todo, roots)
+        failed += closed
         if not failed:
             _tidy(root, journal)
         return written, failed
 
 
-def _left(root: Path, journal: Path) -> Interrupted | None:
+def _left(root: Path, journal: Path, roots: Roots) -> Interrupted | None:
     entries = _entries(journal)
-    now = [read(_inside(root, one.file)) for one in entries]
+    now: list[object] = [_known(_inside(root, one.file), roots) for one in entries]
     new = sum(text == one.after for one, text in zip(entries, now, strict=True))
     if new == len(entries):
         _tidy(root, journal)  # only the last step was missing
@@ -180,6 +219,14 @@ def _left(root: Path, journal: Path) -> Interrupted | None:
     old = sum(text == one.before != one.after for one, text in zip(entries, now, strict=True))
     other = tuple(one.file for one, text in zip(entries, now, strict=True) if text not in (one.before, one.after))
     return Interrupted(journal.parent.name, journal.stat().st_mtime, new, old, other)
+
+
+def _known(path: Path, roots: Roots) -> object:
+    """Its text, or what is no text at all."""
+    try:
+        return read(path, roots)
+    except OSError as error:
+        return error
 
 
 def _tidy(root: Path, journal: Path) -> None:
@@ -195,12 +242,12 @@ def _entries(journal: Path) -> list[Write]:
     return [Write(one["file"], one["before"], one["after"]) for one in raw["files"]]
 
 
-def _written(root: Path, writes: Sequence[Write]) -> tuple[list[str], list[Message]]:
+def _written(root: Path, writes: Sequence[Write], roots: Roots) -> tuple[list[str], list[Message]]:
     def one_file(one: Write) -> Message | None:
         try:
-            write(_inside(root, one.file), one.after)
+            write(_inside(root, one.file), one.after, roots)
         except OSError as error:
-            return say("{file}: this caption cannot be written ({why})", file=one.file, why=error.strerror or str(error))
+            return say("{file}: this caption cannot be written ({why})", file=one.file, why=reason(error))
         return None
 
     # Each waits for the disk, which can do several at once.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lib_lora.core.messages import Message, say
 from lib_lora.editor import journal
-from lib_lora.editor.journal import Write
+from lib_lora.editor.journal import Roots, Write
 from lib_lora.editor.sheet import Sheet
 from lib_lora.pictures.picture import Catalog
 
@@ -45,7 +45,7 @@ class Saved:
         return len(self.texts)
 
 
-def save(root: Path, state: Path, edits: Sequence[tuple[Sheet, str | None]], overwrite: Collection[str] = ()) -> Saved:
+def save(root: Path, state: Path, edits: Sequence[tuple[Sheet, str | None]], overwrite: Collection[str] = (), roots: Roots = None) -> Saved:
     """Write the edits. Files that others changed since are named as conflicts, but for those in `overwrite`."""
     with journal.held(state):
         writes: list[Write] = []
@@ -55,9 +55,9 @@ def save(root: Path, state: Path, edits: Sequence[tuple[Sheet, str | None]], ove
         names = {relative(root, sheet): sheet.file for sheet, _ in edits}
         for sheet, text in edits:
             try:
-                now = journal.read(sheet.path)
+                now = journal.read(sheet.path, roots)
             except OSError as error:
-                failed.append(say("{file}: this caption cannot be opened ({why})", file=sheet.file, why=error.strerror or str(error)))
+                failed.append(say("{file}: this caption cannot be opened ({why})", file=sheet.file, why=journal.reason(error)))
                 continue
             after = None if text is None else rewritten(now, text)
             if now == after:
@@ -68,22 +68,28 @@ def save(root: Path, state: Path, edits: Sequence[tuple[Sheet, str | None]], ove
                 conflicts.append(Conflict(sheet.file, text, first_line(now)))
         if not writes:
             return Saved(done, conflicts=tuple(conflicts), failed=tuple(failed))
-        backup, written, unwritten = journal.perform(root, state, writes)
+        backup, written, unwritten = journal.perform(root, state, writes, roots)
         after_of = {one.file: one.after for one in writes}
         texts = {**done, **{names[file]: after_of[file] for file in written}}
         return Saved(texts, conflicts=tuple(conflicts), failed=(*failed, *unwritten), backup=backup)
 
 
-def restore(root: Path, state: Path, id: str) -> Saved:
+def restore(root: Path, state: Path, id: str, roots: Roots = None) -> Saved:
     """Put the texts of a backup back. What stands there now goes into a backup of its own."""
     with journal.held(state):
         wanted = journal.old_texts(root, state, id)
-        now = {file: journal.read(root / file) for file in wanted}
-        writes = [Write(file, now[file], text) for file, text in wanted.items() if now[file] != text]
+        now: dict[str, str | None] = {}
+        closed: list[Message] = []
+        for file in wanted:
+            try:
+                now[file] = journal.read(root / file, roots)
+            except OSError as error:
+                closed.append(say("{file}: this caption cannot be opened ({why})", file=file, why=journal.reason(error)))
+        writes = [Write(file, text, wanted[file]) for file, text in now.items() if text != wanted[file]]
         if not writes:
-            return Saved()
-        backup, written, failed = journal.perform(root, state, writes)
-        return Saved({file: wanted[file] for file in written}, failed=tuple(failed), backup=backup)
+            return Saved(failed=tuple(closed))
+        backup, written, failed = journal.perform(root, state, writes, roots)
+        return Saved({file: wanted[file] for file in written}, failed=(*closed, *failed), backup=backup)
 
 
 def rewritten(text: str | None, caption: str) -> str:

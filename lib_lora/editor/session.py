@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -181,27 +182,35 @@ class Session:
         Of those to `take` the edit is given up for what stands on the disk; undo brings it back.
         """
         with self._lock:
-            given_up = {file: journal.read(self._sheets[file].path) for file in take if file in self._now}
+            given_up = self._on_disk({file: self._sheets[file].path for file in take if file in self._now})
             self._stand(given_up, say("Captions taken from the disk"))
             edits = [(self._sheets[file], text) for file, text in self._now.items()]
-            saved = saving.save(self.catalog.root, self.state, edits, overwrite)
+            saved = saving.save(self.catalog.root, self.state, edits, overwrite, self.catalog.roots)
             self._read(saved.texts)
             return replace(saved, taken=given_up)
 
     def restore(self, backup: str) -> Saved:
         """Put the texts of a backup back on the disk; undo brings back the captions as they were here."""
         with self._lock:
-            saved = saving.restore(self.catalog.root, self.state, backup)
+            saved = saving.restore(self.catalog.root, self.state, backup, self.catalog.roots)
             self._stand(saved.texts, say("Backup {id} restored", id=backup))
             return saved
 
     def settle(self, backup: str, forward: bool) -> Saved:
         """Finish a save that was cut off, or take it back."""
         with self._lock:
-            written, failed = journal.settle(self.catalog.root, self.state, backup, forward)
-            texts = {file: journal.read(self.catalog.root / file) for file in written}
+            written, failed = journal.settle(self.catalog.root, self.state, backup, forward, self.catalog.roots)
+            texts = self._on_disk({file: self.catalog.root / file for file in written})
             self._read(texts)
             return Saved(texts, failed=tuple(failed))
+
+    def _on_disk(self, paths: Mapping[str, Path]) -> dict[str, str | None]:
+        """The whole texts of these files now, but for those that cannot be read."""
+        found: dict[str, str | None] = {}
+        for file, path in paths.items():
+            with contextlib.suppress(OSError):
+                found[file] = journal.read(path, self.catalog.roots)
+        return found
 
     def _stand(self, texts: Mapping[str, str | None], what: Message) -> None:
         """These are the files' texts now, and the captions too, whatever was edited; that can be undone."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from lib_lora.core.errors import DataError
+from lib_lora.core.files import ordinary
 from lib_lora.core.messages import Message, say
 from lib_lora.pictures import faces, headers, sight, thumbs
 from lib_lora.pictures.faces import Face
@@ -209,7 +210,7 @@ def _digest(path: Path) -> bytes:
     """The digest of a file's bytes; empty where it cannot be opened, which looking into it will say."""
     digest = hashlib.blake2b(digest_size=20)
     try:
-        with path.open("rb") as file:
+        with ordinary(path).open("rb") as file:
             while content := file.read(STRIP):
                 digest.update(content)
     except OSError:

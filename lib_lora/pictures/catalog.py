@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lib_lora.core.files import is_within
+from lib_lora.core.files import is_special, is_within
 from lib_lora.core.messages import Message, count, say
 from lib_lora.dataset import folders, images
 from lib_lora.dataset.findings import Report
@@ -53,13 +53,14 @@ def read(root: Path, roots: Sequence[Path] | None = None, watch: Watch | None = 
     found = list(_walk(root, roots, report, watch))
     paths = [path for folder in found for path in folder.pictures]
     with ThreadPoolExecutor(max_workers=min(8, 2 * (os.cpu_count() or 1))) as pool:
-        pictures = list(pool.map(_picture, ((folder, path, report) for folder in found for path in folder.pictures)))
+        pictures = list(pool.map(lambda one: _picture(*one, roots, report), ((folder, path) for folder in found for path in folder.pictures)))
     pictures = _with_shares(pictures)
     _tell(pictures, dict(zip((one.key for one in pictures), paths, strict=True)), report)
     for folder in found:
         _tell_others(folder, report)
     shelves = tuple(sorted((_shelf(folder) for folder in found if folder.pictures), key=lambda shelf: shelf.key))
-    return Catalog(root, tuple(sorted(pictures, key=lambda one: one.key)), shelves, report.problems.capped() + report.warnings.capped())
+    problems = report.problems.capped() + report.warnings.capped()
+    return Catalog(root, tuple(sorted(pictures, key=lambda one: one.key)), shelves, problems, None if roots is None else tuple(roots))
 
 
 def _walk(root: Path, roots: Sequence[Path] | None, report: Report, watch: Watch | None) -> Iterator[_Folder]:
@@ -156,10 +157,17 @@ def _is_left_out(path: Path, folder: _Folder, report: Report) -> bool:
 
 
 def _leads_out(path: Path, roots: Sequence[Path] | None, report: Report) -> bool:
-    if roots is None or not path.is_symlink() or is_within(path, list(roots)):
+    if not _is_led_out(path, roots):
         return False
     report.warnings.add("outside", say("{folder}: this link leads out of the folders this server has opened; it is not followed", folder=report.name(path)))
     return True
+
+
+def _is_led_out(path: Path, roots: Sequence[Path] | None) -> bool:
+    try:
+        return roots is not None and path.is_symlink() and not is_within(path, list(roots))
+    except (OSError, RuntimeError):  # a link in a circle leads nowhere
+        return False
 
 
 def _is_mirror(path: Path, folder: _Folder) -> bool:
@@ -184,24 +192,29 @@ def _stem(path: Path) -> str:
     return os.path.normcase(path.stem)
 
 
-def _picture(one: tuple[_Folder, Path, Report]) -> Picture:
-    folder, path, report = one
+def _picture(folder: _Folder, path: Path, roots: Sequence[Path] | None, report: Report) -> Picture:
     key = f"{folder.key}/{path.name}" if folder.key else path.name
     try:
         stat = path.stat()
     except OSError as error:
         flaw = say("the file cannot be opened ({why})", why=error.strerror or str(error))
         return Picture(key, path, (0, 0), folder.key, None, (0, 0), flaw)
+    text, text_flaw = _text(folder.texts.get(_stem(path)), roots, report)
+    if is_special(stat.st_mode):
+        return Picture(key, path, (0, 0), folder.key, text, (0, 0), say("it is no ordinary file"), text_flaw)
     seen = peek(path)
-    text, text_flaw = _text(folder.texts.get(_stem(path)), report)
     mark = (stat.st_size, stat.st_mtime_ns)
     return Picture(key, path, seen.size, folder.key, text, mark, seen.flaw, text_flaw, seen.animated, seen.notes)
 
 
-def _text(path: Path | None, report: Report) -> tuple[str | None, Message | None]:
+def _text(path: Path | None, roots: Sequence[Path] | None, report: Report) -> tuple[str | None, Message | None]:
     if path is None:
         return None, None
+    if _is_led_out(path, roots):
+        return None, say("{folder}: this link leads out of the folders this server has opened; it is not followed", folder=report.name(path))
     try:
+        if is_special(path.stat().st_mode):
+            return None, say("{file}: this caption cannot be opened ({why})", file=report.name(path), why=say("it is no ordinary file"))
         with path.open("rb") as file:
             content = file.read(LONGEST_TEXT + 1)
     except OSError as error:

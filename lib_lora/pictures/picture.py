@@ -57,12 +57,16 @@ class Shelf:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Everything below a root at one moment: pictures in a fixed order (by key), shelves, and what was found wrong."""
+    """Everything below a root at one moment: pictures in a fixed order (by key), shelves, and what was found wrong.
+
+    `roots` are the folders that links may lead into, None for anywhere.
+    """
 
     root: Path
     pictures: tuple[Picture, ...]
     shelves: tuple[Shelf, ...]
     problems: tuple[Message, ...] = ()
+    roots: tuple[Path, ...] | None = None
 
     def by_key(self) -> dict[str, Picture]:
         """The pictures by what they are called."""

@@ -8,6 +8,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from lib_lora.core.errors import DataError
+from lib_lora.core.files import ordinary
 from lib_lora.core.messages import Message, say
 from lib_lora.dataset import images
 from lib_lora.pictures import headers
@@ -32,7 +33,7 @@ def whole(path: Path) -> Image.Image:
 
 def _upright(path: Path, side: int | None) -> Image.Image:
     try:
-        with path.open("rb") as file:
+        with ordinary(path).open("rb") as file:
             image = _opened(file, path, side)
             image.load()
             return images.upright(image)

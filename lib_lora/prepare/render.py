@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from PIL import Image
 
 from lib_lora.core.errors import DataError
+from lib_lora.core.files import ordinary
 from lib_lora.core.messages import say
 from lib_lora.dataset import images
 from lib_lora.hosts.base import PictureTools
@@ -92,6 +93,6 @@ def _moved(box: Box, across: int, down: int) -> Box:
 
 def _bytes(copy: Copy) -> bytes:
     try:
-        return copy.source.read_bytes()
+        return ordinary(copy.source).read_bytes()
     except OSError as error:
         raise DataError(images.unreadable(copy.key, say("the file cannot be opened ({why})", why=error.strerror or str(error)))) from error
