@@ -180,14 +180,25 @@
         field.setAttribute("role", "combobox");
         field.setAttribute("aria-expanded", "false");
         const part = () => field.value.split(",").pop().trim();
-        const show = (on) => { list.hidden = !on; field.setAttribute("aria-expanded", String(on)); if (!on) at = -1; };
+        // Over everything, so that no column's end cuts it off; above the field where there is no room below it.
+        const put = () => {
+            const box = field.getBoundingClientRect(), below = window.innerHeight - box.bottom - 8, up = below < Math.min(list.scrollHeight, 180) && box.top > below;
+            const width = Math.max(box.width, Math.min(list.scrollWidth, 300));
+            Object.assign(list.style, {minWidth: `${box.width}px`, left: `${Math.max(8, Math.min(box.left, window.innerWidth - width - 8))}px`, maxHeight: `${Math.min(256, up ? box.top - 8 : below)}px`,
+                top: up ? "auto" : `${box.bottom + 2}px`, bottom: up ? `${window.innerHeight - box.top + 2}px` : "auto"});
+        };
+        const show = (on) => { list.hidden = !on; if (on) put(); window[on ? "addEventListener" : "removeEventListener"]("scroll", moved, true); field.setAttribute("aria-expanded", String(on)); if (!on) at = -1; };
+        function moved(event) {
+            if (event.target === list) return;
+            if (!list.isConnected) show(false);
+            else put();
+        }
         const mark = () => [...list.children].forEach((node, place) => { node.setAttribute("aria-selected", String(place === at)); if (place === at) node.scrollIntoView({block: "nearest"}); });
         const take = (one) => { show(false); asked += 1; offers = []; choose(one.tag); };
         const draw = () => {
             list.replaceChildren(...offers.map((one) => el("li", {role: "option", "data-tag": one.tag, on: {mousedown: (event) => { event.preventDefault(); take(one); }}},
                 el("span", {}, data(one.of ? `${one.of} → ${one.tag}` : one.tag)), el("small", {}, data(one.set ? t("{n} here", {n: number(one.set)}) : one.count ? short(one.count) : "")))));
             show(offers.length > 0 && document.activeElement === field);
-            if (!list.hidden) list.scrollIntoView({block: "nearest"});
         };
         field.addEventListener("input", () => {
             clearTimeout(timer);
@@ -221,7 +232,7 @@
             }
         });
         // Left for a moment, while the field is put to another place, the offers are there again.
-        field.addEventListener("blur", () => { list.hidden = true; });
+        field.addEventListener("blur", () => { list.hidden = true; window.removeEventListener("scroll", moved, true); });
         field.addEventListener("focus", () => { if (offers.length && field.value && part() === offered) { show(true); mark(); } });
         return el("span", {class: "lora_studio_ds_completing"}, field, list);
     }

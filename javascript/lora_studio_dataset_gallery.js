@@ -123,7 +123,7 @@
             : el("img", {src: one.thumb, alt: "", loading: "lazy", decoding: "async", draggable: "false", width: 128, height: 128});
         const node = el("figure", {class: "lora_studio_ds_tile", "data-key": one.key, "data-kind": kind.name || "none", role: "option", tabindex: "-1", draggable: "true", title: [one.key, ...flags.map((flag) => flag.text)].join("\n"), "aria-label": `${one.name}, ${kindName(kind.name)}`},
             picture, el("span", {class: "lora_studio_ds_tick", "aria-hidden": "true"}),
-            flags.length > 0 && el("span", {class: "lora_studio_ds_flags"}, flags.slice(0, 2).map((flag) => el("span", {class: "lora_studio_ds_flag", "data-flag": flag.kind}, flagName(flag.kind))), flags.length > 2 && el("span", {class: "lora_studio_ds_flag"}, `+${flags.length - 2}`)),
+            flags.length > 0 && el("span", {class: "lora_studio_ds_flags"}, flags.map((flag, place) => el("span", {class: "lora_studio_ds_flag", "data-flag": flag.kind, "data-more": place ? "1" : undefined}, flagName(flag.kind)))),
             el("figcaption", {}, el("span", {class: "lora_studio_ds_kind", "data-kind": kind.name || "none"}, kindName(kind.name)), one.changed && el("span", {class: "lora_studio_ds_changed", title: t("The caption is changed and not saved yet")}, "●")));
         node.row = text;
         return node;
