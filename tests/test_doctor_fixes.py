@@ -188,7 +188,9 @@ def test_files_go_to_the_trash_and_come_back(page: Page) -> None:
     one = page.post("fix", fix="trash", keys=[mask])
     assert (one["changed"], set(files) - set(state(page.folder))) == (1, {mask})
     assert page.kinds() == found - {("mask", mask)}
-    rest = page.post("fix", fix="trash")
+    assert "kind" in page.ask("fix", fix="trash").json()["error"]
+    assert page.post("fix", fix="trash", kind="junk", preview=True)["examples"] == [{"file": f"{HERE}/Thumbs.db", "before": f"{HERE}/Thumbs.db", "after": None}]
+    rest = page.post("fix", fix="trash", keys=[file for _, file in found])
     assert rest["changed"] == 4
     assert page.kinds() == set()
     assert set(files) - set(state(page.folder)) == {*(file for _, file in found), f"{HERE}/cut.txt", f"{HERE}/copy.txt"}
@@ -196,6 +198,42 @@ def test_files_go_to_the_trash_and_come_back(page: Page) -> None:
         page.post("trash/undo", trash=trash)
     assert state(page.folder) == files
     assert page.kinds() == found
+
+
+def test_the_last_copy_of_a_picture_never_goes_to_the_trash(page: Page) -> None:
+    first, copy = f"{HERE}/003.png", add(page, "copy.png", f"{TRIGGER}, other words", drawing(3))
+    (kind, doubled) = next(iter(page.kinds()))
+    assert (kind, doubled in (first, copy)) == ("exact", True)
+    other = copy if doubled == first else first
+    page.post("trash", keys=[other])
+    assert page.post("fix", fix="trash", keys=[doubled], preview=True)["changed"] == 0
+    done = page.post("fix", fix="trash", keys=[doubled])
+    assert (done["changed"], (page.folder / doubled).is_file()) == (0, True)
+    assert doubled in done["problems"][0]
+
+
+def test_a_copy_stays_when_the_other_was_deleted_or_painted_over(page: Page) -> None:
+    copy = add(page, "copy.png", f"{TRIGGER}, other words", drawing(3))
+    again = add(page, "copy2.png", f"{TRIGGER}, other words", drawing(4))
+    doubled = {file for _, file in page.kinds()}
+    others = {f"{HERE}/003.png", f"{HERE}/004.png", copy, again} - doubled
+    assert (len(doubled), len(others)) == (2, 2)
+    gone, painted = sorted(others)
+    (page.folder / gone).unlink()
+    drawing(90).save(page.folder / painted)
+    done = page.post("fix", fix="trash", kind="exact")
+    assert (done["changed"], len(done["problems"])) == (0, 2)
+    assert all((page.folder / name).is_file() for name in doubled)
+
+
+def test_a_damaged_picture_that_was_replaced_since_stays(page: Page) -> None:
+    damaged = add(page, "cut.png")
+    doctored.corrupt(page.folder / damaged)
+    assert page.kinds() == {("unreadable", damaged)}
+    drawing(77).save(page.folder / damaged)
+    done = page.post("fix", fix="trash", keys=[damaged])
+    assert (done["changed"], (page.folder / damaged).is_file()) == (0, True)
+    assert "look again" in done["problems"][0]
 
 
 def test_bars_are_named_by_where_they_are(page: Page) -> None:

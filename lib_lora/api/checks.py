@@ -32,7 +32,7 @@ def routes(bench: Workbench) -> tuple[Route, ...]:
     answers = Answers(bench)
     return (
         Route("POST", "dataset/doctor", answers.doctor, {**WHO, "reg": False, "trigger": False, "resolution": False, "batch": False}),
-        Route("POST", "dataset/fix", answers.fix, {**WHO, "fix": True, "keys": False, "preview": False, "backup": False}, longest=LONGEST),
+        Route("POST", "dataset/fix", answers.fix, {**WHO, "fix": True, "keys": False, "kind": False, "preview": False, "backup": False}, longest=LONGEST),
     )
 
 
@@ -82,7 +82,10 @@ class Answers:
         return {"task": self.bench.tasks.start("doctor", f"{opened.id} {client}", work)}
 
     def fix(self, ask: Ask) -> dict[str, Any]:
-        """Mend what the last look found: all that `fix` can mend, or of it the files in `keys`. `preview` says what would change."""
+        """Mend what the last look found: all that `fix` can mend, or of it what is of one `kind`, or the files in `keys`.
+
+        The trash takes nothing that is not named by one of the two. `preview` says what would change.
+        """
         from lib_lora.doctor import fixes
 
         opened, client, act = self.bench.opened(text(ask, "set")), text(ask, "client"), text(ask, "fix")
@@ -95,13 +98,16 @@ class Answers:
             raise ConfigError(
                 say("{name}: {value} is none of {choices}", name="fix", value=repr(act)[:200], choices=fixes.OF_CAPTIONS + fixes.OF_TEXTS + fixes.OF_FILES)
             )
-        files = list(dict.fromkeys(one.file for one in held.found.problems if one.remedy.act == act))
+        kind = text(ask, "kind", "")
+        if act in fixes.OF_FILES and not kind and ask.body.get("keys") is None:
+            raise ConfigError(say("Say which files go to the trash: by their names (keys), or by what is wrong with them (kind)."))
+        files = list(dict.fromkeys(one.file for one in held.found.problems if one.remedy.act == act and kind in ("", one.kind)))
         chosen = [name for name in files if name in set(texts(ask, "keys"))] if ask.body.get("keys") is not None else files
         if act in fixes.OF_CAPTIONS:
             return self._captions(opened, client, act, chosen, held.wish, ask)
         if act in fixes.OF_TEXTS:
             return self._texts(opened, client, act, chosen, held.found, ask)
-        return self._trash(opened, act, chosen, ask)
+        return self._trash(opened, act, chosen, held, ask)
 
     def _examined(self, opened: Opened, client: str, wish: Wish, reg: Catalog | None, memory: Memory, turn: Turn) -> Examination:
         from lib_lora.doctor import eyes
@@ -181,18 +187,19 @@ class Answers:
         opened.refresh()
         return _fixed("texts", len(done.files), "", []) | {"backup": done.backup, "problems": [one.text(ask.words) for one in done.problems]}
 
-    def _trash(self, opened: Opened, act: str, files: list[str], ask: Ask) -> dict[str, Any]:
+    def _trash(self, opened: Opened, act: str, files: list[str], held: _Held, ask: Ask) -> dict[str, Any]:
         from lib_lora.doctor import fixes
 
-        ours = [name for name in files if name in opened.pictures]
-        others = fixes.loose(opened.root, [name for name in files if name not in opened.pictures])
+        # The look may be long ago: what is on the disk now decides.
+        doubled = {one.file for one in held.found.problems if one.kind in fixes.COPIES}
+        going, stays = fixes.going(files, opened.refresh(), doubled, opened.analyst.seen(), held.memory)
         if flag(ask, "preview"):
-            examples = [{"file": name, "before": name, "after": None} for name in files[:EXAMPLES]]
-            return _fixed("trash", len(files), "", examples) | {"problems": []}
-        gone = set(ours)
-        moved = opened.trash.take([*(opened.pictures[key] for key in ours), *others], [one for key, one in opened.pictures.items() if key not in gone])
+            examples = [{"file": one.key, "before": one.key, "after": None} for one in going[:EXAMPLES]]
+            return _fixed("trash", len(going), "", examples) | {"problems": [one.text(ask.words) for one in stays]}
+        gone = {one.key for one in going}
+        moved = opened.trash.take(going, [one for key, one in opened.pictures.items() if key not in gone])
         opened.refresh()
-        told = {"trash": moved.trash, "problems": [one.text(ask.words) for one in moved.problems]}
+        told = {"trash": moved.trash, "problems": [one.text(ask.words) for one in (*stays, *moved.problems)]}
         return _fixed("trash", len(moved.keys), fixes.done(act, len(moved.keys)).text(ask.words) if moved.keys else "", []) | told
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lib_lora.core.errors import ConfigError, DataError
 from lib_lora.core.messages import Message, count, say
@@ -17,9 +18,14 @@ from lib_lora.editor.triggers import Trigger
 from lib_lora.pictures.picture import Catalog, Picture
 from lib_lora.pictures.spelling import comparable
 
+if TYPE_CHECKING:
+    from lib_lora.doctor.pixels import Memory
+    from lib_lora.pictures.seen import Seen
+
 OF_CAPTIONS = ("normalise", "dedupe", "trigger", "bars")
 OF_TEXTS = ("join", "first_line", "utf8", "rename")
 OF_FILES = ("trash",)
+COPIES = ("exact",)  # what may go only as long as another one of its pixels stays
 ENCODINGS = ("utf-16", "gb18030", "cp932", "big5", "cp949", "cp1252")
 MARK = "\ufeff"
 
@@ -120,6 +126,31 @@ def preview(act: str, catalog: Catalog, keys: Iterable[str], renames: Mapping[st
             continue
         found += [(write.file, _legible(write.before), write.after) for write in made if write.after is not None]
     return found
+
+
+def going(files: Sequence[str], catalog: Catalog, doubled: Collection[str], seen: Mapping[str, Seen], looked: Memory) -> tuple[list[Picture], list[Message]]:
+    """Of the files that a look found those that may go to the trash as the folder is now, and why the others stay.
+
+    Of the `doubled` ones another picture of the same pixels stays; a picture that was changed since the look stays itself.
+    """
+    pictures, listed = catalog.by_key(), set(files)
+    kept = {one.pixels for key, one in seen.items() if key in pictures and key not in listed}
+    found: list[Picture] = []
+    told: list[Message] = []
+    for name in files:
+        one = pictures.get(name)
+        if one is None:
+            try:
+                found += loose(catalog.root, [name])
+            except ConfigError as error:
+                told += error.messages
+        elif one.path in looked.known and looked.known[one.path][0] != one.mark:
+            told.append(say("{file}: it was changed since the last look and stays; look again", file=name))
+        elif name in doubled and (name not in seen or seen[name].pixels not in kept):
+            told.append(say("{file}: no other copy of it is left in the folder, so it stays; look again", file=name))
+        else:
+            found.append(one)
+    return found, told
 
 
 def loose(root: Path, files: Iterable[str]) -> list[Picture]:
