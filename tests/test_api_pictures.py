@@ -153,6 +153,26 @@ def test_small_pictures_are_told_for_the_resolution_shown(server: Server) -> Non
     assert small(1024) == [key for key in ALL if key != "face/broken.png"]
 
 
+def test_each_browser_has_a_resolution_of_its_own(server: Server) -> None:
+    def small(client: str, **body: Any) -> list[str]:
+        rows = server.post("view", client=client, where={"flag": "small"}, sort="folder", **body)["rows"]
+        return [row["key"] for row in rows]
+
+    def edited(client: str) -> int:
+        body = {"op": {"kind": "add", "tags": ["x"], "place": "back"}, "where": {"flag": "small"}, "preview": True}
+        return int(server.post("edit", client=client, **body)["changed"])
+
+    large = [key for key in ALL if key != "face/broken.png"]
+    assert small("one", resolution=1024) == large
+    assert small("two") == ["face/little.png"]
+    # Whatever the other looks at: what is done to "all that is small" is done to what this one sees.
+    assert (edited("one"), edited("two")) == (len(large), 1)
+    opened = server.bench.opened(server.id)
+    held = opened.flags(session=opened.session("one"))
+    assert small("two", resolution=0) == ["face/little.png"]
+    assert opened.flags(session=opened.session("one")) is held, "it is not made anew because of the other"
+
+
 def test_what_pixels_say_is_found_and_filtered(server: Server) -> None:
     server.settled()
     assert server.keys(where={"flag": "grey"}) == ["face/grey.png"]
@@ -199,6 +219,25 @@ def test_what_a_tagger_says_sorts_a_picture_without_a_caption(server: Server) ->
     assert key in server.keys(where={"kind": "full"})
     server.post("kind", keys=[key], kind="face")
     assert server.row(key)["kind"]["name"] == "face"
+
+
+def test_flags_follow_edits_that_are_not_saved(server: Server) -> None:
+    key = "face/grey.png"
+
+    def edit(text: str) -> None:
+        server.post("edit", client=ME, keys=[key], op={"kind": "set", "text": text})
+
+    def flags() -> set[str]:
+        return {flag["kind"] for flag in server.row(key)["flags"]}
+
+    assert "no_caption" in flags() and key in server.keys(where={"flag": "no_caption"})
+    before = server.view()["flags"]["no_caption"]
+    edit("sks, cat ears, Cat Ears")
+    assert "no_caption" not in flags() and "lint" in flags()
+    assert key not in server.keys(where={"flag": "no_caption"}) and key in server.keys(where={"flag": "lint"})
+    assert server.view()["flags"]["no_caption"] == before - 1
+    edit("sks, cat ears")
+    assert not {"no_caption", "lint"} & flags()
 
 
 def test_only_known_classes_of_known_pictures(server: Server) -> None:
@@ -516,3 +555,23 @@ def test_sorts_put_what_wants_a_look_first(server: Server) -> None:
     kinds = [row["kind"]["name"] or "none" for row in server.view(sort="kind")["rows"]]
     order = ["face", "main", "full", "discard", "none"]
     assert kinds == sorted(kinds, key=order.index)
+
+
+def test_a_picture_that_leads_out_by_now_is_not_shown(tmp_path: Path) -> None:
+    root, secret = draw_set(tmp_path / "open" / "set"), tmp_path / "secret.png"
+    scene(9).save(secret)
+    server = serve(root, tmp_path / "open" / "state", (tmp_path / "open",))
+    try:
+        server.open()
+        ask = {"set": server.id, "key": "2_main/1.png"}
+        assert server.client.get(f"{V1}/dataset/thumb", params=ask).status_code == 200
+        path = root / "2_main" / "1.png"
+        path.unlink()
+        try:
+            path.symlink_to(secret)
+        except OSError:
+            pytest.skip("this system makes no links for us")
+        for address in ("thumb", "picture"):
+            assert server.client.get(f"{V1}/dataset/{address}", params=ask).status_code == 404
+    finally:
+        server.bench.shutdown()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from fastapi.responses import FileResponse, Response
@@ -10,6 +11,7 @@ from fastapi.responses import FileResponse, Response
 from lib_lora.api.endpoint import FOREVER, Ask, Route, flag, number, resolution, text, texts
 from lib_lora.api.rows import Rows
 from lib_lora.core.errors import ConfigError, NotFound
+from lib_lora.core.files import is_within
 from lib_lora.core.messages import count, say
 from lib_lora.model import Family
 from lib_lora.workbench import Opened, Workbench
@@ -129,7 +131,8 @@ class Answers:
         opened = self.bench.opened(ask.query.get("set", ""))
         # Only what the catalogue holds has an address: nothing of the query becomes a path.
         picture = opened.pictures.get(ask.query.get("key", ""))
-        if picture is None:
+        # Links may lead elsewhere by now than they did when the folder was read.
+        if picture is None or not _is_inside(picture.path, opened.roots):
             raise NotFound(say("There is no such picture in this folder any more."))
         with opened.analyst.aside():
             path = thumbs.thumb(picture, opened.thumbs, side)
@@ -149,6 +152,13 @@ class Answers:
     def _moved(self, opened: Opened, moved: Moved, ask: Ask) -> dict[str, Any]:
         problems = [problem.text(ask.words) for problem in moved.problems]
         return {"trash": moved.trash, "keys": list(moved.keys), "problems": problems, "images": len(opened.pictures)}
+
+
+def _is_inside(path: Path, roots: Sequence[Path] | None) -> bool:
+    try:
+        return roots is None or is_within(path, list(roots))
+    except (OSError, RuntimeError):  # a link in a circle
+        return False
 
 
 def _there(opened: Opened, keys: list[str]) -> list[str]:
