@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import threading
 from collections.abc import Callable, Sequence
@@ -278,6 +279,23 @@ class TestService:
         for _ in range(3):
             service.ask(Image.new("RGB", (4, 4), "red"), "a")
         assert mean.seen == 1
+
+    def test_weights_that_were_replaced_are_asked_anew(self, tmp_path: Path) -> None:
+        old, new = Mean(), Mean()
+        service, started = self.taggers(tmp_path, a=old)
+        card = service.chosen("a")
+        now = {"digest": "1", "mean": old}
+
+        def start(cpu: bool) -> Mean:
+            started.append(("a", cpu))
+            return now["mean"]  # type: ignore[return-value]
+
+        service.chosen = lambda name="": dataclasses.replace(card, start=start, identity=lambda: str(now["digest"]))  # type: ignore[method-assign]
+        service.ask(Image.new("RGB", (4, 4), "red"), "a")
+        now.update(digest="2", mean=new)
+        for _ in range(2):
+            service.ask(Image.new("RGB", (4, 4), "red"), "a")
+        assert (old.seen, new.seen, old.closed, len(started)) == (1, 1, True, 2)
 
     def test_another_one_takes_its_place(self, tmp_path: Path) -> None:
         first, second = Mean(), Mean()

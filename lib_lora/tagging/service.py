@@ -39,7 +39,7 @@ class Answer:
 
 @dataclass
 class _Loaded:
-    """A tagger in memory. `key` is its name, what it is, and whether it was asked to stay off the graphics card."""
+    """A tagger in memory. `key` is its name, its weights as they are on the disk, and whether it was asked to stay off the graphics card."""
 
     key: tuple[str, str, bool]
     running: Running
@@ -99,7 +99,7 @@ class Taggers:
         from lib_lora.tagging.run import pixels_of, rows
 
         tagger = self.chosen(name)
-        key = (tagger.which, pixels_of(image))
+        key = (_weights(tagger), pixels_of(image))
         if key not in self._rows:
             with self.use(tagger) as (running, notes):
                 ((row, sentence),) = rows(running, [running.prepare(image)])
@@ -124,7 +124,7 @@ class Taggers:
         self.unload()
 
     def _take(self, tagger: Tagger, busy: bool) -> _Loaded:
-        key = (tagger.name, tagger.which, busy)
+        key = (tagger.name, _weights(tagger), busy)
         with self._loading:
             with self._lock:
                 held = self._loaded
@@ -147,3 +147,12 @@ class Taggers:
         self._timer = threading.Timer(min(self._idle, IDLE_ON_CARD) if on_card else self._idle, self.unload)
         self._timer.daemon = True
         self._timer.start()
+
+
+def _weights(tagger: Tagger) -> str:
+    """What tells a tagger from itself as it was before its files were replaced. What is not there starting it will say."""
+    identity = ""
+    if tagger.missing is None:
+        with contextlib.suppress(OSError):
+            identity = tagger.identity()
+    return f"{tagger.which}:{identity}"
