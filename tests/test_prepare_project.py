@@ -239,3 +239,17 @@ class TestUpdating:
             prepare(source, tmp_path / "out", Known(repeats={"main": repeats}))
         states = sorted((tmp_path / places.TRASH).iterdir())
         assert [next(path.name for path in state.iterdir() if path.is_dir()) for state in states] == ["3_kazari_main", "4_kazari_main", "5_kazari_main"]
+
+
+def test_a_project_and_its_earlier_state_share_no_file(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    prepare(source, out, folders={"by": "one"})
+    (out / "1_kazari" / "own.png").write_bytes(b"of the user")
+    before = tree(out)
+    picture(source / "new.png", seed=9)
+    assert prepare(source, out, folders={"by": "one"}).same == 4
+    for path in out.rglob("*.png"):
+        with path.open("r+b") as file:
+            file.write(b"painted over")
+    project.undo(out)
+    assert tree(out) == before

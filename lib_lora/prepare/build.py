@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 JOURNAL = ".lora-studio-journal"
 LARGE = 30_000_000  # pixels: such pictures are made one at a time, for memory's sake
-CAPTION = ".txt"
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ class Builder:
                 continue
             if changed or (found.recipe == wanted and found.mark == copy.mark):
                 file = f"{copy.folder}/{copy.stem}{Path(found.file).suffix}"
-                _link(root / found.file, self.part / file)
+                _bring(root / found.file, self.part / file, link=root == self.left)
                 return replace(found, file=file), not changed and root == self.old, (file,) if changed else ()
         with self._large if copy.size[0] * copy.size[1] > LARGE else contextlib.nullcontext():
             made = render(copy, self.plan.config, self.tools, lambda: not (self.turn.cancelled or self._stop.is_set()))
@@ -195,7 +194,7 @@ class Builder:
             head, _, rest = name.partition("/")
             goal = self.part / (f"{folders.get(head, head)}/{rest}" if rest else head)
             goal.parent.mkdir(parents=True, exist_ok=True)
-            _link(path, _free(goal))
+            _bring(path, _free(goal))
 
 
 def _found_again(project: Path, entries: Sequence[Entry]) -> list[Entry]:
@@ -242,14 +241,16 @@ def _is_as_stored(path: Path, entry: Entry) -> bool:
     return stat.st_size == entry.stored[0] and digest(path.read_bytes()) == entry.hash
 
 
-def _link(source: Path, goal: Path) -> None:
-    """The same file at another place; a copy where the disk knows no links, and of texts, which are edited in place."""
-    if source.suffix.lower() != CAPTION and not source.is_symlink():
-        try:
+def _bring(source: Path, goal: Path, link: bool = False) -> None:
+    """The same file at another place.
+
+    A project and its earlier state share no file: what somebody paints into the one would change what undo brings back.
+    A link is made only from what is deleted when this is done.
+    """
+    if link:
+        with contextlib.suppress(OSError):
             os.link(source, goal)
             return
-        except OSError:
-            pass
     shutil.copy2(source, goal, follow_symlinks=False)
 
 
