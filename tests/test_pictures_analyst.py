@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sqlite3
+import threading
 from pathlib import Path
 
 import drawn
@@ -16,7 +17,7 @@ from lib_lora.core.errors import DataError
 from lib_lora.pictures import analyst, catalog, sight
 from lib_lora.pictures.analyst import Analyst
 from lib_lora.pictures.seen import Seen, pack, unpack
-from lib_lora.pictures.store import NAME
+from lib_lora.pictures.store import NAME, Store
 
 NUMBER = 12
 
@@ -197,3 +198,19 @@ def test_pictures_somebody_waits_for_go_first(folder: Path, tmp_path: Path, look
         assert looked_at == []
     assert found.wait(60)
     assert len(looked_at) == NUMBER
+
+
+def test_many_at_once_make_the_tables_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for turn in range(20):
+        start = threading.Barrier(6)
+
+        def ask(folder: Path, start: threading.Barrier = start) -> None:
+            start.wait(10)
+            Store(folder).of_content(b"unknown")
+
+        threads = [threading.Thread(target=ask, args=(tmp_path / str(turn),)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    assert not caplog.records

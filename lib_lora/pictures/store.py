@@ -19,10 +19,13 @@ log = logging.getLogger(__name__)
 NAME = "seen.sqlite"
 MOST = 200_000
 CHUNK = 400  # SQLite takes so many values in one question
-TABLES = """
-create table content (digest blob primary key, record blob not null) without rowid;
-create table place (path text primary key, bytes integer, mtime integer, digest blob not null, used integer) without rowid;
-"""
+TABLES = (
+    "drop table if exists content",
+    "drop table if exists place",
+    "create table content (digest blob primary key, record blob not null) without rowid",
+    "create table place (path text primary key, bytes integer, mtime integer, digest blob not null, used integer) without rowid",
+    f"pragma user_version = {VERSION}",
+)
 Result = TypeVar("Result")
 
 
@@ -96,11 +99,19 @@ class Store:
     def _opened(self) -> Iterator[sqlite3.Connection]:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(sqlite3.connect(self.file, timeout=10)) as base:
-            (version,) = base.execute("pragma user_version").fetchone()
-            if version != VERSION:
-                base.executescript(f"drop table if exists content; drop table if exists place; {TABLES} pragma user_version = {VERSION};")
+            if _version(base) != VERSION:
+                with base:
+                    # Whoever comes second waits here, and finds the tables made.
+                    base.execute("begin immediate")
+                    for line in TABLES if _version(base) != VERSION else ():
+                        base.execute(line)
             with base:
                 yield base
+
+
+def _version(base: sqlite3.Connection) -> int:
+    (version,) = base.execute("pragma user_version").fetchone()
+    return int(version)
 
 
 def _known(base: sqlite3.Connection, pictures: Sequence[Picture]) -> dict[str, Seen]:
