@@ -15,7 +15,7 @@ from lib_lora.core.errors import DataError, HostError, MissingDependency
 from lib_lora.dataset import buckets
 from lib_lora.dataset.config import BucketConfig
 from lib_lora.pictures import faces, places
-from lib_lora.pictures.classes import KINDS, judge
+from lib_lora.pictures.classes import KINDS, joined, judge
 
 PICTURES = 2000
 ALWAYS = (
@@ -256,3 +256,21 @@ def test_no_detector_is_no_ratio(tmp_path: Path) -> None:
     assert faces.ratio((), 100) is None
     with pytest.raises((HostError, MissingDependency)):
         faces.Detector(tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize(
+    ("caption", "scores", "kind"),
+    [
+        ("1girl, cowboy shot", {"hat": 0.9, "smile": 0.8}, "main"),
+        ("1girl, cowboy shot", {"full body": 0.99, "shoes": 0.9, "1girl": 0.99}, "main"),
+        ("1girl, solo", {"full_body": 0.9, "multiple girls": 0.9, "no humans": 0.6}, "full"),
+        ("neko, smile", {"1girl": 0.99, "portrait": 0.9}, "face"),
+        ("neko, smile", {"no humans": 0.9}, "discard"),
+        ("1girl, cowboy shot", {"multiple views": 0.9}, "discard"),
+        ("", {"1girl": 0.99, "close-up": 0.9}, "face"),
+    ],
+)
+def test_a_caption_has_the_word_before_a_tagger(caption: str, scores: dict[str, float], kind: str) -> None:
+    tags = [tag for tag in caption.split(", ") if tag]
+    assert judge(joined(tags, scores)).kind == kind
+    assert joined(tags, {}) == tuple(tags), "without a tagger a caption is judged as one"

@@ -206,6 +206,30 @@ def test_copies_of_a_project_that_is_opened_are_no_originals(page: Page) -> None
     assert found["main"] + found["face"] + sum(found["others"].values()) == 3
 
 
+def test_a_project_that_is_opened_has_the_classes_of_its_folders_and_no_faults(tmp_path: Path) -> None:
+    for index in range(6):
+        caption = ("1girl, close-up", "1girl, upper body", "scenery, no humans")[index % 3]
+        picture(tmp_path / "in" / "6_kazari" / f"{index}.png", (320, 200), seed=index * 7, caption=caption)
+    for page in served(tmp_path, ToolHost(tmp_path / "host")):
+        page.post("kind", keys=["2.png", "5.png", "1.png"], kind="main")
+        page.post("kind", keys=["4.png"], kind="face")
+        shape = {"kind": "pad", "side": 256}
+        page.write(settings={"folders": {"by": "classes", "concept": "neko"}, "copies": {"flip": True}, "shape": shape}, repeats={"main": 2, "face": 3})
+        opened = page.bench.open(str(page.root.parent / "kazari-project"))
+        page.set = opened.id
+        opened.analyst.wait(30)
+        assert {shelf.key: shelf.count for shelf in opened.catalog.shelves} == {"2_neko_main": 6, "3_neko_face": 6}
+        assert all(opened.kind(key).kind == key.split("/")[0].rpartition("_")[2] for key in opened.pictures)
+        assert "2_neko_main" in opened.kind("2_neko_main/1.png").why.text()
+        found = {flag.kind for flags in opened.flags(wait=True).values() for flag in flags}
+        assert not found & {"flip", "bars", "exact", "near"}, "what Prepare made is no fault"
+        assert any(any(seen.bars) for seen in opened.analyst.seen().values()), "there are bars"
+        counts = page.client.get(f"{V1}/dataset/counts", params={"set": opened.id}).json()
+        assert (counts["main"], counts["face"]) == (3, 3)
+        page.post("kind", keys=["3_neko_face/0.png"], kind="full")
+        assert opened.kind("3_neko_face/0.png").kind == "full", "a choice has the last word"
+
+
 class TestHosts:
     def test_a_host_without_tools_gets_plain_ones(self, tmp_path: Path) -> None:
         tools = tools_of(StandInHost(tmp_path))

@@ -34,7 +34,8 @@ class Rows:
         self.session = session
         self.pictures = opened.pictures
         self.tokens = tokens
-        self.flags = opened.flags(wait=False)
+        self.side = opened.side(session)
+        self.flags = opened.flags(session=session)
         self.kinds = opened.kinds(session)
         self.faces = opened.analyst.faces()
         self.facts: Mapping[str, Facts] = opened.facts(session=session)
@@ -62,7 +63,7 @@ class Rows:
     def row(self, picture: Picture, words: Words) -> dict[str, Any]:
         """One picture as plain data."""
         key, opened = picture.key, self.opened
-        place, judged = opened.place(key), self.kinds[key]
+        place, judged = opened.place(key, self.side), self.kinds[key]
         by_hand = key in opened.marks.section(CLASS)
         kin = opened.kin(wait=False)
         seen, group = opened.analyst.seen().get(key), self.groups.get(key)
@@ -96,7 +97,7 @@ class Rows:
             "folder": natural,
             "changed": lambda key: (not self.session.changed(key), -pictures[key].mark[1]),
             "size": lambda key: pictures[key].size[0] * pictures[key].size[1],
-            "lost": lambda key: -_lost(opened, key),
+            "lost": lambda key: -_lost(opened, key, self.side),
             "tokens": lambda key: -lengths[key],
             # The least sure first: these are the ones to look at.
             "kind": lambda key: (ORDER.index(self.facts[key].kind), self.kinds[key].confidence),
@@ -119,6 +120,6 @@ def natural(text: str) -> tuple[Any, ...]:
     return parts, text
 
 
-def _lost(opened: Opened, key: str) -> float:
-    place = opened.place(key)
+def _lost(opened: Opened, key: str, side: int) -> float:
+    place = opened.place(key, side)
     return place.lost if place else 1.0

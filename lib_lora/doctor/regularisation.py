@@ -26,7 +26,9 @@ OURS, SOURCES, THEIRS = "0:", "1:", "2:"  # what stands before keys while all se
 
 @dataclass(frozen=True)
 class Audit:
-    """What the two sets have in common: `shared` are the same to the pixel, `alike` by the eye. `missing` are tags of the training set alone, with in how many captions, most first.
+    """What the two sets have in common: `shared` are the same to the pixel, `alike` by the eye.
+
+    `missing` are tags of the training set alone, with in how many captions, most first.
 
     `coverage` is the part of the training set's different tags that the other set has, too; None where there are no tags.
     """

@@ -101,6 +101,7 @@ NOBODY = ("no humans", "scenery", "landscape", "still life")
 # What only a figure has: where a caption says this, somebody is in the picture though nothing else in it says so.
 FIGURE = ("portrait", "face focus", "face", "full body", *HALF)
 COUNTED = re.compile(r"([1-9])\+?(girl|boy|other)s?")
+FRAMES = frozenset((*CLOSE, *WHOLE, *FEET, *FOOTWEAR, *HALF))
 MORE = {"multiple girls": 2, "multiple boys": 2, "multiple others": 2, "couple": 2, "group": 3, "crowd": SEVERAL, "everyone": SEVERAL}
 
 
@@ -117,6 +118,22 @@ def judge(tags: Mapping[str, float] | Iterable[str], face_ratio: float | None = 
     if not tagged and face_ratio is None and not people(known) and not _first(known, (*PERSON, *FIGURE, *NOT_ONE_PICTURE, *TEXT, "no humans")):
         return Judged("", 0.0, say("Its caption does not tell the class: tag it, or choose one."))
     return _discarded(known, face_ratio, tagged) or _by_face(known, face_ratio) or _by_frame(known)
+
+
+def joined(written: Iterable[str], scores: Mapping[str, float]) -> Mapping[str, float] | tuple[str, ...]:
+    """A caption's tags and what a tagger said, for `judge`. The caption has the word first: who it names, and how much of them is seen."""
+    tags = tuple(written)
+    if not scores:
+        return tags
+    known = _plain(tags)
+    people_told = people(known) or _first(known, PERSON) is not None
+    frame_told = _first(known, FRAMES) is not None
+    heard = {}
+    for tag, sure in _plain(scores).items():
+        of_people = COUNTED.fullmatch(tag) is not None or tag in MORE or tag in NOBODY
+        if not (frame_told and tag in FRAMES) and not (people_told and of_people):
+            heard[tag] = sure
+    return {**heard, **known}
 
 
 def _plain(tags: Mapping[str, float] | Iterable[str]) -> dict[str, float]:

@@ -109,16 +109,30 @@ def digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def origins(root: Path) -> tuple[str, dict[str, str], str]:
-    """What the pictures below a folder were made of: the folder of the originals, their keys by ours, and the trigger.
+@dataclass(frozen=True)
+class Made:
+    """What is known of the pictures below a folder because Prepare made them, by key from it; empty where it did not.
 
-    The folder may be a project of ours or one of the folders in it; empty where it is neither.
+    `source` is the folder of the originals, `of` their keys by ours, `kinds` the classes of folders, `padded` what has our bars.
     """
+
+    source: str = ""
+    of: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    padded: frozenset[str] = frozenset()
+    trigger: str = ""
+
+
+def made(root: Path) -> Made:
+    """The folder may be a project of ours or one of the folders in it."""
     found, inside = read(root), ""
     if found is None:
         found, inside = read(root.parent), f"{root.name}/"
     if found is None:
-        return "", {}, ""
+        return Made()
     of = {entry.file[len(inside) :]: entry.key for entry in found.entries if entry.file.startswith(inside)}
-    files = found.settings.get("files", {})
-    return found.source, of, str(files.get("trigger", "")).strip() if isinstance(files, Mapping) and of else ""
+    if not of:
+        return Made()
+    shape, files = (found.settings.get(name) or {} for name in ("shape", "files"))
+    kinds = {"" if inside else str(one.get("name", "")): str(one.get("kind", "")) for one in found.folders if f"{one.get('name', '')}/".startswith(inside)}
+    return Made(found.source, of, kinds, frozenset(of) if shape.get("kind") == "pad" else frozenset(), str(files.get("trigger", "")).strip())

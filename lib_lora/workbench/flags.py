@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # In the order in which they are shown.
 KINDS = ("flaw", "exact", "near", "flip", "group", "no_caption", "lint", "bars", "small", "cropped", "grey", "tinted", "outlier", "animated")
+OF_CAPTION = ("no_caption", "lint")  # what follows from the text alone
 ENLARGED, CROPPED = 1.05, 0.15  # from which factor and which share of lost pixels it is worth a word
 TOLD_ELSEWHERE = ("unreadable", "no_caption", "empty_caption", "animated")
 NAMED = 3

@@ -15,11 +15,11 @@ def origins_of(root: Path, roots: Sequence[Path] | None = None) -> Origins | Non
     from lib_lora.pictures import catalog
     from lib_lora.prepare import manifest
 
-    source, of, trigger = manifest.origins(root)
-    if not of:
+    made = manifest.made(root)
+    if not made.of:
         return None
     try:
-        read = catalog.read(opened_folder("folder", source, roots), roots)
+        read = catalog.read(opened_folder("folder", made.source, roots), roots)
     except LoraError:
-        return Origins(None, of, trigger)
-    return Origins(read, of, trigger)
+        return Origins(None, made.of, made.trigger)
+    return Origins(read, made.of, made.trigger)
