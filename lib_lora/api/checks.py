@@ -62,7 +62,7 @@ class Answers:
         from lib_lora.doctor.examine import Wish
 
         opened, client = self.bench.opened(text(ask, "set")), text(ask, "client")
-        side, batch = resolution(ask, LOWEST) or opened.resolution, int(number(ask, "batch", 1))
+        side, batch = resolution(ask, LOWEST) or opened.side(opened.session(client)), int(number(ask, "batch", 1))
         reg = self.bench.folder("reg", text(ask, "reg")) if text(ask, "reg", "").strip() else None
         wish = Wish(text(ask, "trigger", "").strip(), (side, side), max(1, batch), BucketConfig())
 

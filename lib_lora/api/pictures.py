@@ -56,9 +56,11 @@ class Answers:
 
         opened = self.bench.opened(text(ask, "set"))
         native = self._native()
-        opened.resolution = resolution(ask) or native
+        opened.resolution = native
+        session = opened.session(text(ask, "client"))
+        opened.show(session, resolution(ask))
         version = opened.version
-        rows = Rows(opened, opened.session(text(ask, "client")), self.tokens)
+        rows = Rows(opened, session, self.tokens)
         keys = rows.found(Where.read(ask.body.get("where")), text(ask, "sort", "name"), flag(ask, "descending"))
         first, limit = max(0, int(number(ask, "offset", 0))), max(1, min(PAGE, int(number(ask, "limit", 100))))
         return {
@@ -66,7 +68,7 @@ class Answers:
             "rows": rows.page(keys[first : first + limit], ask.words),
             **rows.counts(),
             "teaches": {name: kind.teaches.text(ask.words) for name, kind in KINDS.items()},
-            "resolution": opened.resolution,
+            "resolution": rows.side,
             "native": native,
             "version": version,
         }
