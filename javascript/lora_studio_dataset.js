@@ -2,7 +2,7 @@
 // here; each is a file lora_studio_dataset_<part>.js, loaded after this one, in any order among themselves.
 //
 // window.loraStudioDataset (called `api` below) is:
-//   panel({name, title(), order, build(box, api), shown(), changed(what), tasks})   a step on the left. `title` is a function
+//   panel({name, title(), order, build(box, api), shown(), changed(what), tasks, narrowed})   a step on the left, `narrowed` where it works on what is shown. `title` is a function
 //       (its words are known when the page is drawn); `build` runs once, when a folder is open and the step is first shown;
 //       `shown` each time it is chosen; `changed` after something changed. `tasks`: {kind: {told(task), ended(task)}} are heard
 //       again for a task that was running when the page was reloaded.
@@ -17,7 +17,7 @@
 //   narrow(where)  changes some of the filter's fields ({kind: "face"}, {all: ["smile"]}; null takes one away) and shows the first page
 //   pick(keys), choose(key)
 //   refresh()      rows anew from the server (a promise)
-//   changed(what)  tells all parts: "rows", "history", "edits", "progress", "picked", "chosen", "where", "captions", "tags", "classes", "groups", "repeats", "set", "folders";
+//   changed(what)  tells all parts: "rows", "history", "edits", "progress", "picked", "chosen", "where", "captions", "tags", "classes", "groups", "repeats", "set", "folders", "trigger", "reg";
 //              after "captions", "tags", "classes", "groups" and "folders" the rows are read anew by themselves
 //   did({text, undo(), redo()})   an act for Ctrl+Z and the buttons; both functions may be async. `history.behind({undo, redo, can})` is asked
 //              when nothing is left here; each resolves to false when there is nothing to take back; can() is {undo, redo}
@@ -188,7 +188,7 @@
 
     function tell(what) {
         if (what === "history") passed();
-        for (const part of [api.gallery, api.picture, ...panels.filter((panel) => panel.built), ...feet.map((one) => one.heard)]) {
+        for (const part of [api.gallery, api.picture, api.shared, ...panels.filter((panel) => panel.built), ...feet.map((one) => one.heard)]) {
             try { if (part && part.changed) part.changed(what); } catch (error) { console.error(error); }
         }
     }

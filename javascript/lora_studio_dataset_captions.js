@@ -311,5 +311,5 @@
     }
 
     api.captions = {part, act, look, save, edits, selected, select, completing, tagsField, where, isOpen, tell, did, took, byId};
-    api.panel({name: "captions", title: () => t("Captions"), order: 30, build, changed: tell, shown: () => tell("shown")});
+    api.panel({name: "captions", title: () => t("Captions"), order: 30, narrowed: true, build, changed: tell, shown: () => tell("shown")});
 })();

@@ -40,7 +40,7 @@
         truncate: {name: () => t("Shorten"), build: () => [field("most", api.fields.number, {label: t("At most so many tokens"), help: t("Tags are left out from the end. A text encoder reads 75 at once."), min: 1, max: 1000, value: 75})], op: (whole) => ({most: read("most"), whole})},
         normalise: {name: () => t("Make captions plain"), build: () => [
             el("p", {class: "lora_studio_ds_help"}, t("Takes backslashes off brackets, makes spaces of underscores (not in faces such as o_o), drops empty tags and needless spaces.")),
-            field("keep_tags", captions.tagsField, {label: t("Tags that stay as they are"), help: t("A trigger word may have an underscore."), value: api.kept("trigger") || ""}),
+            field("keep_tags", captions.tagsField, {label: t("Tags that stay as they are"), help: t("A trigger word may have an underscore."), value: api.trigger.read()}),
             field("lower", api.fields.tick, {label: t("Small letters"), value: false})],
             op: (whole) => ({keep: mine.form.keep_tags.tags(), lower: read("lower"), whole})},
     };

@@ -53,9 +53,9 @@
     }
 
     function buildTrigger(box) {
-        const field = api.fields.text({label: t("Trigger word"), id: `${ID}trigger_word`, value: (api.kept("trigger_of") || {})[state.root] || "", placeholder: "uiharu_kazari",
+        const field = api.fields.text({label: t("Trigger word"), id: `${ID}trigger_word`, value: api.trigger.read(), placeholder: "uiharu_kazari",
             help: t("Stands first in every caption and takes over what the tags below say. A word of your own that means nothing yet."),
-            typed: () => { clearTimeout(mine.timer); api.keep("trigger_of", {...(api.kept("trigger_of") || {}), [state.root]: word()}); api.keep("trigger", word()); triggerable(); mine.timer = setTimeout(features, TYPING); }});
+            typed: () => { clearTimeout(mine.timer); api.trigger.write(word()); triggerable(); mine.timer = setTimeout(features, TYPING); }});
         box.append(field, el("div", {id: `${ID}trigger_told`, role: "status"}),
             el("p", {class: "lora_studio_ds_help"}, t("What is taken out is learnt with the trigger: tick what always belongs to the character, leave what should stay changeable. When in doubt, leave everything.")),
             el("div", {id: `${ID}trigger_features`}), captions.where(),
@@ -66,11 +66,9 @@
     }
 
     function heardTrigger(what) {
-        if (what === "set") {
-            mine.ticks.clear();
-            byId("trigger_word").value = (api.kept("trigger_of") || {})[state.root] || "";
-        }
-        if (["opened", "shown", "rows", "picked", "set"].includes(what)) { clearTimeout(mine.timer); mine.timer = setTimeout(features, TYPING); }
+        if (what === "set") mine.ticks.clear();
+        if (["set", "trigger"].includes(what) && byId("trigger_word") !== document.activeElement) byId("trigger_word").value = api.trigger.read();
+        if (["opened", "shown", "rows", "picked", "set", "trigger"].includes(what)) { clearTimeout(mine.timer); mine.timer = setTimeout(features, TYPING); }
     }
 
     // ---- unwanted features
@@ -100,8 +98,8 @@
     async function audit() {
         const box = byId("audit_found"), reg = byId("audit_folder").value.trim();
         if (!reg) return;
-        api.keep("reg", reg);
-        const found = await api.post("dataset/audit", {reg, trigger: word() || (api.kept("trigger_of") || {})[state.root] || ""});
+        api.reg.write(reg);
+        const found = await api.post("dataset/audit", {reg, trigger: api.trigger.read()});
         const sign = (good) => el("span", {class: good ? "lora_studio_ds_good" : "lora_studio_ds_bad", "aria-label": good ? t("good") : t("to be looked at")}, good ? "✓" : "!");
         const line = (good, text, more) => el("li", {}, sign(good), " ", data(text), more);
         const names = (list) => el("p", {class: "lora_studio_ds_help"}, data(list.join(", ")));
@@ -116,7 +114,7 @@
     }
 
     function buildAudit(box) {
-        box.append(api.fields.text({label: t("Folder of the regularisation set"), id: `${ID}audit_folder`, value: api.kept("reg") || "", help: t("Pictures in other styles with the same things on them: they push the style out of ordinary tags and into the trigger.")}),
+        box.append(api.reg.field({id: `${ID}audit_folder`, help: t("Pictures in other styles with the same things on them: they push the style out of ordinary tags and into the trigger.")}),
             el("p", {}, api.fields.button({label: t("Compare the two sets"), id: `${ID}audit_go`, act: audit})), el("div", {id: `${ID}audit_found`}));
     }
 

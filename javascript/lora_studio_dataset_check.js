@@ -7,6 +7,8 @@
     const ID = "lora_studio_ds_check_", SHOWN = 8, MOST = 200;
     const SEVERITIES = ["error", "warning", "hint"], SIGNS = {error: "✕", warning: "!", hint: "i"};
     const PLACES = {show: "", captions: "captions", tagging: "taggers", prepare: "prepare"};
+    // The step in which a finding of the regularisation set is mended, once that folder is open.
+    const REGULARISATION = {reg_flaw: "taggers", reg_coverage: "taggers", reg_leak: "captions", reg_shared: "pictures", reg_count: "pictures"};
     const {state, el, t, data, number} = api;
     const byId = (id) => document.getElementById(ID + id);
     const mine = {set: "", running: false, found: null, stale: false, opened: new Set(), again: false};
@@ -19,8 +21,6 @@
     }[severity]);
 
     // ---- looking
-
-    const trigger = () => (api.kept("trigger_of") || {})[state.root] || "";
 
     function wish() {
         const batch = byId("batch") ? Number(byId("batch").value) || 1 : 1;
@@ -137,6 +137,7 @@
     }
 
     function acts(group) {
+        if (group.kind in REGULARISATION && api.reg.read()) return [el("p", {class: "lora_studio_ds_acts"}, api.fields.button({label: t("Open the regularisation set"), act: () => api.reg.open(REGULARISATION[group.kind])}))];
         if (!group.act) return [];
         if (group.act in PLACES) return [el("p", {class: "lora_studio_ds_acts"}, api.fields.button({label: data(group.button), act: () => lead(group)}))];
         const keys = group.files;
@@ -186,10 +187,9 @@
     // ---- life
 
     function build(box) {
-        const remember = (word) => api.keep("trigger_of", {...api.kept("trigger_of"), [state.root]: word.trim()});
         box.append(
-            api.fields.text({label: t("Trigger word"), id: `${ID}trigger`, value: trigger(), change: remember, help: t("Every caption should begin with it, and none of the regularisation set should have it.")}),
-            api.fields.text({label: t("Folder of the regularisation set"), id: `${ID}reg`, value: api.kept("reg") || "", change: (value) => api.keep("reg", value.trim()), help: t("Empty without one. It is looked through as well: as many pictures, none in both sets, the same things on them.")}),
+            api.fields.text({label: t("Trigger word"), id: `${ID}trigger`, value: api.trigger.read(), change: api.trigger.write, help: t("Every caption should begin with it, and none of the regularisation set should have it.")}),
+            api.reg.field({id: `${ID}reg`, help: t("Empty without one. It is looked through as well: as many pictures, none in both sets, the same things on them.")}),
             api.fields.number({label: t("Batch size"), id: `${ID}batch`, value: api.kept("batch") || 1, min: 1, max: 64, change: (value) => api.keep("batch", value), help: t("As you will train: buckets that hold fewer pictures than a batch are named.")}),
             el("p", {class: "lora_studio_ds_acts"}, api.fields.button({label: t("Check now"), kind: "primary", id: `${ID}go`, act: look})),
             el("div", {id: `${ID}found`, class: "lora_studio_ds_part"}));
@@ -198,11 +198,12 @@
     }
 
     function shown() {
-        if (byId("trigger") && document.activeElement !== byId("trigger")) byId("trigger").value = trigger();
+        if (byId("trigger") && document.activeElement !== byId("trigger")) byId("trigger").value = api.trigger.read();
         draw();
     }
 
     function changed(what) {
+        if (["set", "trigger"].includes(what) && document.activeElement !== byId("trigger")) byId("trigger").value = api.trigger.read();
         if (what === "set" && mine.set !== state.set) Object.assign(mine, {found: null, stale: false, opened: new Set()});
         if (["captions", "folders", "tags"].includes(what) && mine.found && !mine.running) mine.stale = true;
         if (["set", "captions", "folders", "tags"].includes(what)) draw();

@@ -42,7 +42,7 @@
             part("work", {hidden: true},
                 part("steps", {class: "lora_studio_ds_steps", role: "tablist", "aria-label": t("Steps")}),
                 part("columns", {class: "lora_studio_ds_columns"},
-                    part("left", {class: "lora_studio_ds_left"}), part("middle", {class: "lora_studio_ds_middle"}), part("right", {class: "lora_studio_ds_right"})),
+                    part("left", {class: "lora_studio_ds_left"}, part("narrowed", {class: "lora_studio_ds_narrowed", role: "status", hidden: true})), part("middle", {class: "lora_studio_ds_middle"}), part("right", {class: "lora_studio_ds_right"})),
                 part("foot", {class: "lora_studio_ds_foot"})));
         api.gallery.build(byId("middle"));
         api.picture.build(byId("right"));
@@ -92,6 +92,7 @@
             chosen.build(byId(`panel_${chosen.name}`), api);
         }
         if (chosen.shown) chosen.shown();
+        api.shared.changed("shown");
     }
 
     function stepped(event) {
@@ -170,7 +171,7 @@
         }
     }
 
-    const complete = () => window.loraStudioView && api.fields.text && api.gallery.build && api.picture.build;
+    const complete = () => window.loraStudioView && api.fields.text && api.gallery.build && api.picture.build && api.shared;
 
     function ready() {
         const mount = document.getElementById("lora_studio_dataset");

@@ -159,7 +159,7 @@
     }
 
     // What narrows the view, each with a way to take it back.
-    function chips() {
+    function filters() {
         const chip = (text, where) => el("button", {type: "button", class: "lora_studio_ds_chip", title: t("Take this filter away"), on: {click: () => api.narrow(where)}}, data(text), el("span", {"aria-hidden": "true"}, " ×"));
         const {where} = state, found = [];
         if (where.folder) found.push(chip(where.folder, {folder: null}));
@@ -169,8 +169,10 @@
         if (where.search.text) found.push(chip(`“${where.search.text}”`, {search: null}));
         if (where.keys) found.push(chip(t("{n} pictures", {n: number(where.keys.length)}), {keys: null}));
         if (where.changed) found.push(chip(t("Changed"), {changed: null}));
-        byId("chips").replaceChildren(...found);
+        return found;
     }
+
+    const chips = () => byId("chips").replaceChildren(...filters());
 
     function picks() {
         const some = meant().length, act = (words, label, go) => el("button", {type: "button", class: "lora_studio_button lora_studio_ds_small", title: label, disabled: !some, on: {click: go}}, words);
@@ -318,5 +320,5 @@
         if (what === "chosen" && state.chosen && tile(state.chosen)) tile(state.chosen).scrollIntoView({block: "nearest"});
     }
 
-    Object.assign(api.gallery, {build, load, changed, key, target, classify, kinds, kindName, flagName, row, meant});
+    Object.assign(api.gallery, {build, load, changed, key, target, classify, filters, kinds, kindName, flagName, row, meant});
 })();

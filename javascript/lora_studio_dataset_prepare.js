@@ -48,9 +48,9 @@
     const setting = (name) => mine.schema.settings.find((one) => one.name === name);
 
     function value(name) {
+        if (name === "files.trigger") return api.trigger.read();
         if (name in mine.values) return mine.values[name];
         if (name === "copies.flip" && state.repeats) return state.repeats.flip;
-        if (name === "files.trigger") return (api.kept("trigger_of") || {})[state.root] || "";
         return setting(name).default;
     }
 
@@ -76,7 +76,8 @@
     }
 
     function changed(name, found) {
-        mine.values[name] = found;
+        if (name === "files.trigger") api.trigger.write(found);
+        else mine.values[name] = found;
         remember();
         visible();
         plan();
@@ -193,7 +194,14 @@
             api.tell("project");
         }
         drawResult();
+        if (mine.result) arrived();
         plan();
+    }
+
+    // It stands above everything else; who is elsewhere is told.
+    function arrived() {
+        if (byId("result") && byId("result").offsetParent) byId("result").scrollIntoView({block: "nearest"});
+        else api.say("good", mine.result.sentences[0], {label: t("Show"), act: () => api.show("prepare")});
     }
 
     async function undo() {
@@ -237,13 +245,13 @@
             change: (text) => { mine.target = text.trim() || mine.schema.target; place.write(mine.target); remember(); plan(); }});
         const {button} = api.fields;
         box.replaceChildren(
+            el("section", {id: `${ID}result`, class: "lora_studio_ds_part lora_studio_ds_result", role: "status", hidden: true}),
             el("p", {class: "lora_studio_ds_help"}, t("Makes a copy of your set that is ready to train. What would be written is said below before anything is.")),
             ...sections(),
             el("section", {class: "lora_studio_ds_part"}, el("h4", {}, t("Before and after")), el("div", {id: `${ID}preview`, class: "lora_studio_ds_part"})),
             el("section", {class: "lora_studio_ds_part"}, el("h4", {}, t("What would be written")), place, el("div", {id: `${ID}plan`, class: "lora_studio_ds_part", "aria-live": "polite"}),
                 el("p", {class: "lora_studio_ds_acts"}, button({id: `${ID}write`, label: t("Write the project"), kind: "primary", act: write}),
-                    button({id: `${ID}undo`, label: t("Take the last one back"), act: undo, help: t("The project goes aside; what an update had replaced comes back.")}))),
-            el("section", {id: `${ID}result`, class: "lora_studio_ds_part lora_studio_ds_result", role: "status", hidden: true}));
+                    button({id: `${ID}undo`, label: t("Take the last one back"), act: undo, help: t("The project goes aside; what an update had replaced comes back.")}))));
         byId("write").disabled = true;
         byId("undo").hidden = true;
         visible();
@@ -268,7 +276,7 @@
         if (!mine.schema || !box() || box().hidden) return;
         if (mine.root !== state.root) begin();
         else if (what === "chosen") api.preparePreview.ask();
-        else if (["repeats", "captions", "classes", "groups", "folders"].includes(what)) { refill(); plan(); }
+        else if (["repeats", "captions", "classes", "groups", "folders", "trigger"].includes(what)) { refill(); plan(); }
     }
 
     api.prepare = {asked};

@@ -10,7 +10,7 @@
     // The project that was prepared of the folder that is open, if there is one; it holds for no other folder.
     let prepared = {root: "", folder: "", trigger: ""};
     const project = () => (prepared.root === state.root ? prepared : {folder: "", trigger: ""});
-    const trigger = () => (api.kept("trigger_of") || {})[state.root] || project().trigger || "";
+    const trigger = () => api.trigger.read() || project().trigger || "";
 
     function changed(what) {
         if (what === "project") prepared = {root: state.root, folder: (state.project && state.project.folder) || "", trigger: state.trigger || ""};
@@ -31,6 +31,18 @@
         const close = el("button", {type: "button", class: "lora_studio_link", on: {click: () => note.remove()}}, t("Close"));
         const note = el("div", {id: NOTE, class: "lora_studio_filled", role: "status"}, view.notes("good", t("Filled in from the Dataset page"), found.told), view.notes("warning", t("Look at this first"), found.warnings), close);
         if (panel) panel.prepend(note);
+        over(note);
+    }
+
+    // It is true until somebody changes the form or starts.
+    function over(note) {
+        const form = document.getElementById("lora_studio_form"), panel = document.getElementById("lora_studio_panel"), stop = new AbortController();
+        const end = () => { note.remove(); stop.abort(); watch.disconnect(); };
+        const watch = new MutationObserver(() => { if (["preparing", "caching", "training"].includes(panel.dataset.phase) || !note.isConnected) end(); });
+        watch.observe(panel, {attributes: true, attributeFilter: ["data-phase"], childList: true});
+        // What is filled in by the page itself is no change of somebody's.
+        for (const kind of ["input", "change"]) form.addEventListener(kind, (event) => { if (event.isTrusted) end(); }, {signal: stop.signal});
+        document.getElementById("lora_studio_start").addEventListener("click", end, {signal: stop.signal});
     }
 
     api.send = send;

@@ -27,12 +27,11 @@
 
     const all = () => (mine.found ? mine.found.taggers : []);
     const chosen = () => all().find((one) => one.name === mine.wish.tagger) || all().find((one) => one.name === mine.found.default) || null;
-    const trigger = () => (api.kept("trigger_of") || {})[state.root] || "";
 
     function rules() {
         const {first, last, keep, exclude, replace, expand, underscores, rating, copyright} = mine.wish;
         return {
-            trigger: trigger(), first: list(first), last: list(last), keep: list(keep), exclude: list(exclude), replace: replace.split("\n").map((one) => one.trim()).filter(Boolean),
+            trigger: api.trigger.read(), first: list(first), last: list(last), keep: list(keep), exclude: list(exclude), replace: replace.split("\n").map((one) => one.trim()).filter(Boolean),
             expand, underscores, rating, categories: copyright ? ["character", "copyright", "general"] : ["character", "general"],
         };
     }
@@ -223,15 +222,20 @@
 
     // The trigger is the folder's; the step Captions has the same one.
     function triggered() {
-        const took = (value) => { api.keep("trigger_of", {...(api.kept("trigger_of") || {}), [state.root]: value.trim()}); api.keep("trigger", value.trim()); soon(); };
-        return (mine.fields.trigger = api.fields.text({id: `${ID}trigger`, label: t("Trigger word"), help: t("The first tag of every caption of the training set, and of none of the regularisation set."), value: trigger(), placeholder: "uiharu_kazari", typed: took}));
+        return (mine.fields.trigger = api.fields.text({id: `${ID}trigger`, label: t("Trigger word"), help: t("The first tag of every caption of the training set, and of none of the regularisation set."), value: api.trigger.read(), placeholder: "uiharu_kazari", typed: api.trigger.write}));
     }
 
+    // Folders of this set that are no part of the training set, or a folder elsewhere, which is opened to be tagged.
     function folders() {
-        const box = byId("folders");
-        box.hidden = state.folders.length < 2;
-        box.replaceChildren(...(box.hidden ? [] : [el("span", {class: "lora_studio_ds_label"}, t("Regularisation set")), el("span", {class: "lora_studio_ds_help"}, t("Ticked folders get the lower threshold and never the trigger.")),
-            ...state.folders.map((one) => api.fields.tick({label: data(one.key || t("the folder itself")), value: mine.regularisation.has(one.key || "."), change: (is) => { mine.regularisation[is ? "add" : "delete"](one.key || "."); api.keep(`${KEPT}_reg`, {root: state.root, folders: [...mine.regularisation]}); soon(); }}))]));
+        const box = byId("folders"), from = api.reg.of(), path = api.reg.read(), elsewhere = path && !api.reg.inside(path);
+        const ticked = (one, is) => { mine.regularisation[is ? "add" : "delete"](one.key || "."); ticksTold(); soon(); };
+        const back = () => [el("p", {class: "lora_studio_ds_help"}, data(t("This is the regularisation set of {folder}: all of it gets the lower threshold and never the trigger.", {folder: from}))),
+            el("p", {class: "lora_studio_ds_acts"}, api.fields.button({id: `${ID}back`, label: t("Back to the training set"), act: () => api.open(from)}))];
+        const ticks = () => [el("span", {class: "lora_studio_ds_help"}, t("Ticked folders get the lower threshold and never the trigger.")),
+            ...state.folders.map((one) => api.fields.tick({label: data(one.key || t("the folder itself")), value: mine.regularisation.has(one.key || "."), change: (is) => ticked(one, is)}))];
+        byId("reg").hidden = Boolean(from);
+        byId("elsewhere").hidden = Boolean(from) || !elsewhere;
+        box.replaceChildren(...(from ? back() : state.folders.length > 1 ? ticks() : []));
     }
 
     // What a folder is called tells what it is, until somebody says otherwise.
@@ -240,8 +244,31 @@
         mine.set = state.set;
         mine.preview = null;
         const held = api.kept(`${KEPT}_reg`), guessed = state.folders.map((one) => one.key).filter((key) => key.split("/").some((name) => /^(\d+_)?reg(ul|$|[_ -])|正则/i.test(name)));
-        mine.regularisation = new Set(held && held.root === state.root ? held.folders : guessed);
-        if (mine.fields.trigger) mine.fields.trigger.write(trigger());
+        mine.regularisation = new Set(api.reg.of() ? state.folders.map((one) => one.key || ".") : held && held.root === state.root ? held.folders : guessed);
+        ticksTold();
+        triggerShown();
+    }
+
+    const triggerShown = () => { const node = mine.fields.trigger; if (node && node.field !== document.activeElement) node.write(api.trigger.read()); };
+
+    // Ticked folders and the folder that the other steps are told are one and the same: the folder that all ticked ones lie in.
+    function ticksTold() {
+        api.keep(`${KEPT}_reg`, {root: state.root, folders: [...mine.regularisation]});
+        if (api.reg.of()) return;
+        const ticked = [...mine.regularisation].filter((one) => one !== ".").map((one) => one.split("/")), shared = [];
+        while (ticked.length && ticked[0][shared.length] !== undefined && ticked.every((one) => one[shared.length] === ticked[0][shared.length])) shared.push(ticked[0][shared.length]);
+        const now = api.reg.read(), separator = state.root.includes("\\") ? "\\" : "/";
+        mine.telling = true;
+        if (shared.length && (!now || api.reg.inside(now))) api.reg.write([state.root, ...shared].join(separator));
+        else if (!ticked.length && api.reg.inside(now)) api.reg.write("");
+        mine.telling = false;
+    }
+
+    function regTold() {
+        const rest = api.reg.inside(api.reg.read());
+        if (!mine.telling && rest) mine.regularisation = new Set(state.folders.map((one) => one.key).filter((key) => key === rest || key.startsWith(`${rest}/`)));
+        folders();
+        soon();
     }
 
     function build(box) {
@@ -252,10 +279,13 @@
                     el("span", {class: "lora_studio_ds_help"}, t("This writes nothing: what the tagger says is kept, and everything below can be moved afterwards.")))),
             part("thresholds", t("How many tags"), "",
                 slider("threshold", t("Training set"), t("A tag is written from this probability on. Few, sure tags: 0.5.")),
-                slider("reg_threshold", t("Regularisation set"), t("More tags, so that they cover those of the training set: 0.35.")),
+                slider("reg_threshold", t("Regularisation set below"), t("More tags, so that they cover those of the training set: 0.35.")),
                 slider("character_threshold", t("Characters"), t("Names of characters need to be surer: 0.85.")),
-                tick("mcut", t("Find the threshold for each picture (MCut)"), t("At the widest gap between two probabilities.")),
-                el("div", {id: `${ID}folders`, class: "lora_studio_ds_field", role: "group"})),
+                tick("mcut", t("Find the threshold for each picture (MCut)"), t("At the widest gap between two probabilities."))),
+            part("regularisation", t("Regularisation set"), t("Pictures that should not get the trigger. They lie in a folder of their own, inside of this one or elsewhere."),
+                el("div", {id: `${ID}folders`, class: "lora_studio_ds_field", role: "group", "aria-label": t("Regularisation set")}),
+                el("div", {id: `${ID}reg`}, api.reg.field({id: `${ID}reg_folder`, help: t("The steps Captions and Check have the same one. Empty without one.")})),
+                el("p", {class: "lora_studio_ds_acts", id: `${ID}elsewhere`}, api.fields.button({id: `${ID}openreg`, label: t("Open it to tag it"), act: () => api.reg.open("taggers")}))),
             part("rules", t("Rules"), "", triggered(),
                 text("exclude", t("Exclude"), t("Never written, such as features the trigger should learn. Commas between; /expressions/ match whole names.")),
                 text("keep", t("Keep"), t("Written wherever the tagger sees it at all (from 0.05 up), such as censored.")),
@@ -279,12 +309,14 @@
 
     function changed(what) {
         if (what === "set") opened();
+        if (what === "trigger") triggerShown();
+        if (what === "reg") regTold();
         if (["set", "folders"].includes(what)) folders();
-        if (["set", "where", "picked", "captions", "tags", "folders"].includes(what)) soon();
+        if (["set", "where", "picked", "captions", "tags", "folders", "trigger"].includes(what)) soon();
     }
 
     function shown() {
-        if (mine.fields.trigger) mine.fields.trigger.write(trigger());
+        triggerShown();
         soon();
     }
 
@@ -292,5 +324,5 @@
     mine.heard = [];
     // `box(build)` adds a part at the end; `heard(act)` is told of every change of thresholds and rules.
     api.taggers = {box: (build) => mine.boxes.push(build), heard: (act) => mine.heard.push(act), chosen, rules, wish: mine.wish, keep, exclude, part, list};
-    api.panel({name: "taggers", title: () => t("Taggers"), order: 20, build, changed, shown, tasks: HEARD});
+    api.panel({name: "taggers", title: () => t("Taggers"), order: 20, narrowed: true, build, changed, shown, tasks: HEARD});
 })();

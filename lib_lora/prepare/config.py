@@ -37,7 +37,7 @@ class ShapeConfig:
 class EnlargeConfig:
     """What happens to pictures that are too small."""
 
-    upscaler: str = opt("", "Upscaler", "Enlarges the pictures that are too small, and only those. Empty: none is used.")
+    upscaler: str = opt("", "Upscaler", "Enlarges the pictures that are too small, and only those. With “None” they stay as they are.")
     below: int = opt(
         512,
         "Short side at least",
