@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from lib_lora.core.errors import BusyError, DataError, NotFound
+from lib_lora.core.errors import BusyError, ConfigError, DataError, NotFound
 from lib_lora.editor import journal, operations, saving
 from lib_lora.editor.filters import Where
 from lib_lora.editor.session import Session
@@ -454,3 +454,30 @@ def test_a_folder_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
     (tmp_path / "away").rename(root / "in")
     assert one.save().files == 2
     assert texts(root) == {"c.txt": b"trig", "in/a.txt": b"trig", "in/b.txt": b"trig, solo"}
+
+
+# ---- what a batch leaves out
+
+
+def test_one_caption_that_is_too_long_does_not_hold_up_the_rest(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", {"a.png": b"solo, hat", "long.png": b"hat, " + b"x" * 24_000, "b.png": b"solo"})
+    one = Session(catalog.read(root), tmp_path / "state")
+    change = one.apply(operations.read(TRIG), one.keys)
+    assert [edit.file for edit in change.edits] == ["a.txt", "b.txt"]
+    assert ["long.txt" in str(message) for message in change.left_out] == [True]
+    assert one.save().files == 2
+    with pytest.raises(ConfigError, match=r"longer than 20000 characters: .*long\.txt"):
+        one.preview(operations.read(TRIG), ["long.png"])
+    shorter = one.apply(operations.read({"kind": "remove", "tags": ["hat"]}), one.keys)
+    assert [edit.file for edit in shorter.edits] == ["a.txt", "long.txt"], "what makes it shorter is done"
+
+
+def test_pictures_that_cannot_be_read_get_no_caption_files(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", {"a.png": None, "cut.png": None, "old.png": b"solo"})
+    for name in ("cut.png", "old.png"):
+        (root / name).write_bytes(b"no picture")
+    one = Session(catalog.read(root), tmp_path / "state")
+    change = one.apply(operations.read(TRIG), one.keys)
+    assert ["cut.txt" in str(message) for message in change.left_out] == [True]
+    assert one.save().files == 2
+    assert texts(root) == {"a.txt": b"trig", "old.txt": b"trig, solo"}

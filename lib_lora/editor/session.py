@@ -131,15 +131,20 @@ class Session:
         """What an operation would do to these pictures."""
         with self._lock:
             files = list(dict.fromkeys(self._files[key] for key in keys if key in self._files))
-            usable = [file for file in files if self._sheets[file].flaw is None]
+            unseen = [file for file in files if self._sheets[file].unseen and self._text(file) is None and self._sheets[file].flaw is None]
+            usable = [file for file in files if self._sheets[file].flaw is None and file not in unseen]
             texts = [self._text(file) for file in usable]
             after = op.run([text or "" for text in texts], self._counts)
-            edits = []
+            edits, long = [], []
             for file, old, new in zip(usable, texts, after, strict=True):
                 clean = _checked(new)
-                if clean != (old or ""):
+                if len(clean) > max(LONGEST, len(old or "")):
+                    long.append(file)
+                elif clean != (old or ""):
                     edits.append(Edit(file, old, clean))
-            return Change(op.said(), tuple(edits), len(files), _left_out(files, self._sheets))
+            if long and len(long) == len(files):
+                raise ConfigError(*_too_long(long))
+            return Change(op.said(), tuple(edits), len(files), (*_left_out(files, self._sheets), *_too_long(long), *_unseen(unseen)))
 
     def apply(self, op: Operation, keys: Collection[str], before: str | None = None) -> Change:
         """Do it. What was undone before can be redone no more.
@@ -306,13 +311,36 @@ def _checked(text: str) -> str:
     """A caption that fits into the first line of a UTF-8 file."""
     lines = text.splitlines()
     line = " ".join(lines) if len(lines) > 1 else text
-    if len(line) > LONGEST:
-        raise ConfigError(say("A caption would be longer than {n} characters.", n=LONGEST))
     try:
         line.encode("utf-8")
     except UnicodeEncodeError as error:
         raise ConfigError(say("A caption would hold half a character, which no text file can: type it anew.")) from error
     return line.strip()
+
+
+def _too_long(files: Sequence[str]) -> tuple[Message, ...]:
+    if not files:
+        return ()
+    told = count(
+        len(files),
+        "1 caption is left out, because it would be longer than {most} characters: {names}",
+        "{n} captions are left out, because they would be longer than {most} characters, such as {names}",
+        most=LONGEST,
+        names=files[:NAMED],
+    )
+    return (told,)
+
+
+def _unseen(files: Sequence[str]) -> tuple[Message, ...]:
+    if not files:
+        return ()
+    told = count(
+        len(files),
+        "No caption is made for 1 picture that cannot be read: {names}",
+        "No captions are made for {n} pictures that cannot be read, such as {names}",
+        names=files[:NAMED],
+    )
+    return (told,)
 
 
 def _left_out(files: Sequence[str], known: Mapping[str, Sheet]) -> tuple[Message, ...]:

@@ -15,7 +15,8 @@ from lib_lora.pictures.picture import Catalog
 class Sheet:
     """A caption file, there or not. Pictures that differ only in their suffix share one.
 
-    `read` is its text when it was read; edits stand on that. `flaw` says why it cannot be edited.
+    `read` is its text when it was read; edits stand on that. `flaw` says why it cannot be edited. `unseen`: none of its
+    pictures can be read.
     """
 
     file: str
@@ -23,6 +24,7 @@ class Sheet:
     read: str | None
     pictures: int = 1
     flaw: Message | None = None
+    unseen: bool = False
 
     @property
     def caption(self) -> str | None:
@@ -42,7 +44,7 @@ def sheets(catalog: Catalog) -> dict[str, Sheet]:
     for picture in catalog.pictures:
         file = file_of(picture.key)
         if file in found:
-            found[file] = replace(found[file], pictures=found[file].pictures + 1)
+            found[file] = replace(found[file], pictures=found[file].pictures + 1, unseen=found[file].unseen and picture.flaw is not None)
         else:
-            found[file] = Sheet(file, picture.text_path, picture.text, 1, picture.text_flaw)
+            found[file] = Sheet(file, picture.text_path, picture.text, 1, picture.text_flaw, picture.flaw is not None)
     return found
