@@ -15,10 +15,12 @@ from weakref import WeakKeyDictionary
 from lib_lora.core.messages import say
 from lib_lora.workbench import flags as marks_of
 from lib_lora.workbench import kin as kinship
+from lib_lora.workbench import prepared
 from lib_lora.workbench.flags import Flag
 from lib_lora.workbench.kin import Kin
 from lib_lora.workbench.marks import Marks
 from lib_lora.workbench.patience import Patience
+from lib_lora.workbench.prepared import Prepared
 from lib_lora.workbench.trash import Moved, Trash
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class Opened:
         self.analyst: Analyst = Analyst(state / "pictures")
         self.catalog: Catalog
         self.pictures: Mapping[str, Picture] = {}
+        self.prepared = Prepared()
         self._places: dict[tuple[tuple[int, int], int], Preview | None] = {}
         self._sessions: dict[str, Session] = {}
         self._sides: WeakKeyDictionary[Session, int] = WeakKeyDictionary()
@@ -71,6 +74,7 @@ class Opened:
         self._reads = self._decisions = self._visible = 0
         self._held: dict[str, tuple[object, Any]] = {}
         self._lint: dict[str, tuple[Picture, list[Flag]]] = {}
+        self._edited: dict[str, tuple[Picture, list[Flag]]] = {}
         self.refresh()
 
     def refresh(self) -> Catalog:
@@ -86,6 +90,7 @@ class Opened:
         with self._lock:
             self.catalog = catalog
             self.pictures = catalog.by_key()
+            self.prepared = prepared.of(catalog)
             self._visible = sum(one.flaw is None and not headers.is_large(one.size) for one in catalog.pictures)
             self._reads += 1
             for session in self._sessions.values():
@@ -167,16 +172,22 @@ class Opened:
         return before
 
     def kind(self, key: str, text: str | None = None) -> Judged:
-        """The class of a picture: as it was decided, else from what a tagger said of it or its caption (`text` in place of that on the disk)."""
+        """The class of a picture: as it was decided, else that of its folder, else from its caption and what a tagger said of it.
+
+        `text` is the caption in place of that on the disk.
+        """
         from lib_lora.dataset import captions
-        from lib_lora.pictures.classes import Judged, judge
+        from lib_lora.pictures.classes import Judged, joined, judge
 
         by_hand = self.marks.section(CLASS).get(key)
         if by_hand is not None:
             return Judged(by_hand, 1.0, say("You chose this class."))
         picture = self.pictures.get(key)
+        by_folder = self.prepared.judged(picture) if picture else None
+        if by_folder is not None:
+            return by_folder
         caption = text if text is not None else picture.caption if picture else ""
-        return judge(self.scores(key) or captions.tags(caption), self.analyst.face_ratio(key))
+        return judge(joined(captions.tags(caption), self.scores(key)), self.analyst.face_ratio(key))
 
     def kin(self, wait: bool = True) -> Kin:
         """What belongs together, among the pictures that were looked at so far. Without `wait`: as far as it is known."""
@@ -190,8 +201,9 @@ class Opened:
             return self._kin[1]
         with self._kin_lock:
             if self._kin[0] != moment:
-                seen = self.analyst.seen()
-                self._kin = (moment, kinship.find({key: seen[key] for key in self.pictures if key in seen}))
+                # What Prepare copied is alike on purpose.
+                seen, copies = self.analyst.seen(), self.prepared.copies
+                self._kin = (moment, kinship.find({key: seen[key] for key in self.pictures if key in seen and key not in copies}))
             return self._kin[1]
 
     def groups(self, wait: bool = True) -> dict[str, tuple[str, ...]]:
@@ -214,10 +226,27 @@ class Opened:
         return self._places[asked]
 
     def flags(self, wait: bool = False, session: Session | None = None) -> Mapping[str, tuple[Flag, ...]]:
-        """What should be known of each picture; with a browser's session for the resolution it looks at."""
+        """What should be known of each picture; with a browser's session of its captions as they are edited, for the resolution it looks at."""
         if wait:
             self.kin()
-        return self._shown(self.side(session))
+        found = self._shown(self.side(session))
+        if session is None or not session.unsaved():
+            return found
+        return {**found, **{key: self._with_text(key, flags, session.text(key)) for key, flags in found.items() if session.changed(key)}}
+
+    def _with_text(self, key: str, flags: tuple[Flag, ...], text: str) -> tuple[Flag, ...]:
+        """A picture's flags if this were its caption."""
+        from lib_lora.pictures import lint
+
+        picture = self.pictures.get(key)
+        if picture is None:
+            return flags
+        edited = replace(picture, text="\n".join([text, *(picture.text or "").splitlines()[1:]]))
+        known = self._edited.get(key)
+        if known is None or known[0] != edited:
+            of_text = [one for one in marks_of.of_file(edited, lint.findings(edited)) if one.kind in marks_of.OF_CAPTION]
+            known = self._edited[key] = (edited, of_text)
+        return marks_of.ordered([*(one for one in flags if one.kind not in marks_of.OF_CAPTION), *known[1]])
 
     def _shown(self, side: int) -> Mapping[str, tuple[Flag, ...]]:
         return self._once(f"flags {side}", self._of_flags(), lambda: self._flags(self.kin(wait=False), self.groups(wait=False), side))
@@ -230,7 +259,7 @@ class Opened:
                 [
                     *self._of_file(picture),
                     *marks_of.of_place(self.place(key, side)),
-                    *marks_of.of_pixels(seen.get(key), flaws.get(key)),
+                    *(one for one in marks_of.of_pixels(seen.get(key), flaws.get(key)) if one.kind != "bars" or key not in self.prepared.padded),
                     *marks_of.of_kin(key, kin, member.get(key, ())),
                 ]
             )
@@ -260,8 +289,10 @@ class Opened:
         found = self._once(f"facts {self.side(session)}", (self._of_flags(), self._of_kinds()), made)
         if session is None or not session.unsaved():
             return found
-        edited = {key: self.kind(key, session.text(key)).kind or UNKNOWN for key in found if session.changed(key)}
-        return {**found, **{key: replace(found[key], kind=kind) for key, kind in edited.items()}}
+        flags, kinds = self.flags(session=session), self.kinds(session)
+        edited = [key for key in found if session.changed(key) and key in flags and key in kinds]
+        now = {key: frozenset(flag.kind for flag in flags[key]) for key in edited}
+        return {**found, **{key: replace(found[key], kind=kinds[key].kind or UNKNOWN, flags=now[key]) for key in edited}}
 
     def _once(self, name: str, moment: object, make: Callable[[], T]) -> T:
         """What was made at this moment already, or made now: thousands of pictures are asked for at every look.
