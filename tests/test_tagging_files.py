@@ -196,7 +196,10 @@ HASH = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server:
-    """A hub on this machine. `cut` ends each answer after so many bytes; `etag` is what the hub says the checksum is."""
+    """A hub on this machine. `cut` ends each answer after so many bytes; `etag` is what the hub says the checksum is.
+
+    `version` is the ETag of the file itself; `heeds` says whether If-Range is understood.
+    """
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str | None]] = []
@@ -204,6 +207,8 @@ class Server:
         self.ranges = True
         self.content = CONTENT
         self.etag: str | None = None
+        self.version: str | None = None
+        self.heeds = True
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -231,10 +236,17 @@ class Server:
         if request.path == "/gone":
             request.send_error(404)
             return
+        if self.heeds and request.headers.get("If-Range") not in (None, self.version):
+            wanted = None
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.ranges else 0
+        if start >= len(self.content):
+            request.send_error(416)
+            return
         body = self.content[start:]
         request.send_response(206 if wanted and self.ranges else 200)
         request.send_header("Content-Length", str(len(body)))
+        if self.version:
+            request.send_header("ETag", self.version)
         if wanted and self.ranges:
             request.send_header("Content-Range", f"bytes {start}-{len(self.content) - 1}/{len(self.content)}")
         request.end_headers()
@@ -318,6 +330,30 @@ class TestDownload:
     def test_a_part_that_is_too_long_is_begun_again(self, server: Server, tmp_path: Path) -> None:
         (tmp_path / "model.onnx.part").write_bytes(CONTENT + b"x")
         assert download.fetch(wanted(server, tmp_path, bytes=len(CONTENT), sha256=HASH), Turn(), 0)
+        assert (tmp_path / "model.onnx").read_bytes() == CONTENT
+
+    @pytest.mark.parametrize("more", [b"", b"x"])
+    def test_a_part_of_a_file_of_unknown_size_that_has_everything_is_begun_again(self, server: Server, tmp_path: Path, more: bytes) -> None:
+        (tmp_path / "model.onnx.part").write_bytes(CONTENT + more)
+        assert download.fetch(wanted(server, tmp_path), Turn(), 0)
+        assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+        assert (tmp_path / "model.onnx").read_bytes() == CONTENT
+
+    @pytest.mark.parametrize("heeds", [True, False])
+    def test_parts_of_two_versions_are_never_glued(self, server: Server, tmp_path: Path, heeds: bool) -> None:
+        server.version, server.heeds = '"one"', heeds
+        assert not download.fetch(wanted(server, tmp_path), Turn(until=300_000), 0)
+        server.version, server.content = '"two"', CONTENT[::-1]
+        assert download.fetch(wanted(server, tmp_path), Turn(), 0)
+        assert (tmp_path / "model.onnx").read_bytes() == CONTENT[::-1]
+        assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+    def test_the_same_version_is_resumed(self, server: Server, tmp_path: Path) -> None:
+        server.version = '"one"'
+        assert not download.fetch(wanted(server, tmp_path), Turn(until=300_000), 0)
+        held = (tmp_path / "model.onnx.part").stat().st_size
+        assert download.fetch(wanted(server, tmp_path), Turn(), 0)
+        assert server.asked[-1] == ("/file", f"bytes={held}-")
         assert (tmp_path / "model.onnx").read_bytes() == CONTENT
 
     def test_another_file_than_the_published_one_is_thrown_away(self, server: Server, tmp_path: Path) -> None:

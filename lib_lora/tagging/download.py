@@ -24,6 +24,7 @@ CHUNK = 1 << 18
 PATIENCE = 30.0  # seconds without a byte
 ATTEMPTS = 5  # in a row without a byte gained
 BROKEN = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
+PAST_THE_END = 416
 SHA = re.compile(r"[0-9a-f]{64}")
 
 
@@ -79,6 +80,9 @@ def _file(file: Wanted, path: Path, turn: Turn, before: int, sizes: dict[str, in
                     return False
             break
         except BROKEN as error:
+            if start and isinstance(error, urllib.error.HTTPError) and error.code == PAST_THE_END:
+                _drop(part)  # it has everything, or more than there is: without a known size nobody can tell
+                continue
             refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
             failures = 0 if _size(part) > start else failures + 1
             if refused or failures >= ATTEMPTS:
@@ -88,6 +92,7 @@ def _file(file: Wanted, path: Path, turn: Turn, before: int, sizes: dict[str, in
             raise HostError(say("{file} cannot be written: {why}", file=str(part), why=error.strerror or str(error))) from error
     _check(part, file, ends)
     part.replace(path)
+    _version_file(part).unlink(missing_ok=True)
     return True
 
 
@@ -97,13 +102,19 @@ def _pieces(file: Wanted, part: Path, start: int, known: _Ends) -> Any:
         yield known, start
         return
     if known.size and start > known.size:
-        part.unlink()
+        _drop(part)
         start = 0
-    with contextlib.closing(_open(file.url, start)) as answer:
-        resumed = answer.status == 206
+    before = _version_kept(part) if start else ""
+    with contextlib.closing(_open(file.url, start, before)) as answer:
+        resumed, version = answer.status == 206, _version(answer.headers)
+        if resumed and before not in ("", version):
+            _drop(part)
+            raise ConnectionError("another version of the file lies there now")
         start = start if resumed else 0
         ends = _ends(file, answer.headers, answer.seen, start, resumed)
         _room(part, ends.size - start)
+        if not resumed:
+            _version_file(part).write_text(version, encoding="utf-8")
         at = start
         with part.open("ab" if resumed else "wb") as out:
             yield ends, at
@@ -119,7 +130,7 @@ def _check(part: Path, file: Wanted, ends: _Ends) -> None:
     size = _size(part)
     wrong = bool(ends.size and size != ends.size) or bool(ends.sha256 and sha256(part) != ends.sha256)
     if wrong:
-        part.unlink(missing_ok=True)
+        _drop(part)
         told = say(
             "{url}: what came is not the file that was published (its size or checksum differs). It was thrown away; try again, or use another mirror.",
             url=file.url,
@@ -163,11 +174,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _open(url: str, start: int) -> Any:
+def _open(url: str, start: int, version: str) -> Any:
+    """The answer from byte `start` on, or all of it where the file is another one than `version` by now."""
     if not url.lower().startswith(("https://", "http://")):
         raise HostError(say("{url}: only http and https addresses are downloaded from", url=url))
     redirects = _Redirects()
-    headers = {"User-Agent": "lora-studio", "Accept-Encoding": "identity", **({"Range": f"bytes={start}-"} if start else {})}
+    resume = {"Range": f"bytes={start}-", **({"If-Range": version} if version else {})} if start else {}
+    headers = {"User-Agent": "lora-studio", "Accept-Encoding": "identity", **resume}
     answer = urllib.request.build_opener(redirects).open(urllib.request.Request(url, headers=headers), timeout=PATIENCE)  # noqa: S310 - checked above
     answer.seen = {**redirects.seen, **{name.lower(): value for name, value in answer.headers.items()}}
     return answer
@@ -175,3 +188,25 @@ def _open(url: str, start: int) -> Any:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
+
+
+def _version(headers: Headers) -> str:
+    """What a server knows this version of the file by, when it is asked for the rest of it: a weak ETag is no proof."""
+    etag = headers.get("ETag", "")
+    return etag if etag.startswith('"') else headers.get("Last-Modified", "")
+
+
+def _version_file(part: Path) -> Path:
+    return part.with_name(f"{part.name}.version")
+
+
+def _version_kept(part: Path) -> str:
+    try:
+        return _version_file(part).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _drop(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _version_file(part).unlink(missing_ok=True)
