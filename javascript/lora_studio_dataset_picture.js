@@ -122,10 +122,10 @@
     }
 
     function empty() {
-        const keys = [["1 – 4", t("face close-up, main visual, full body, discard")], ["← →", t("the picture before, the next one")], ["Ctrl, Shift, Space", t("pick several: what you do then is done to these")],
+        const keys = [["1 – 4", t("face close-up, main visual, full body, discard")], ["← →", t("the picture before, the next one")], ["Ctrl/Shift/Space", t("pick several: what you do then is done to these")],
             ["Delete", t("to the trash, from which it comes back")], ["Ctrl Z", t("take back")], ["Esc", t("pick none")]];
         return el("div", {class: "lora_studio_ds_keys"}, el("p", {}, t("Click a picture to see it large, with what training cuts off.")),
-            el("dl", {}, keys.flatMap(([key, text]) => [el("dt", {}, el("kbd", {}, data(key))), el("dd", {}, text)])));
+            el("dl", {}, keys.flatMap(([key, text]) => [el("dt", {}, ...key.split("/").map((one) => el("kbd", {}, data(one)))), el("dd", {}, text)])));
     }
 
     function draw() {
