@@ -138,7 +138,7 @@
         box.replaceChildren(...found.backups.slice(0, 30).map((one) => el("p", {class: "lora_studio_ds_acts", "data-backup": one.backup, title: one.files.join("\n")}, el("span", {}, data(`${date(one.created)} · ${one.count === 1 ? t("1 caption") : t("{n} captions", {n: number(one.count)})}`)),
             api.fields.button({label: t("Restore"), kind: "link", act: restore(one)}))));
         if (!found.backups.length) box.replaceChildren(el("p", {class: "lora_studio_ds_help"}, t("Every save keeps the captions as they were; here they come back.")));
-        else box.append(el("p", {class: "lora_studio_ds_help"}, data(t("They lie in {folder}.", {folder: found.folder}))));
+        else box.append(el("p", {class: "lora_studio_ds_help"}, data(`${t("They lie in {folder}.", {folder: found.folder})} ${found.kept}`)));
     }
 
     captions.more = {features, backups};

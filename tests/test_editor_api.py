@@ -89,6 +89,7 @@ def test_from_the_list_of_tags_to_the_disk_and_back(page: Page) -> None:
     assert (page.root / "b.txt").read_text() == "trig, 1girl, blue hair, hat"
     assert not (page.root / "c" / "e.txt").exists()
     listed = page.get("backups")["backups"]
+    assert "30" in page.get("backups")["kept"] and "14" in page.get("backups")["kept"]
     assert [(one["backup"], one["count"]) for one in listed] == [(saved["backup"], 2)]
     assert page.post("restore", backup=saved["backup"])["saved"] == 2
     assert (page.root / "b.txt").read_text() == CAPTIONS["b.png"]

@@ -252,6 +252,31 @@ def test_one_save_at_a_time(folder: tuple[Path, Path]) -> None:
     assert one.save().files == 5
 
 
+def test_old_backups_go_when_there_are_many_newer_ones(folder: tuple[Path, Path]) -> None:
+    root, state = folder
+    number = journal.KEPT + 4
+
+    def save(n: int) -> str:
+        now = journal.read(root / "0.txt")
+        return journal.perform(root, state, [journal.Write("0.txt", now, f"text {n}")])[0]
+
+    def age(backup: str, days: float) -> None:
+        file = state / "backups" / backup / "manifest.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "created": time.time() - days * 24 * 3600}))
+
+    made = [save(n) for n in range(number)]
+    assert {one.id for one in journal.backups(state)} == set(made), "all of the last days stay"
+    for n, backup in enumerate(made):
+        age(backup, journal.DAYS + 1 + number - n)
+    # A save that was cut off is not forgotten, however old it is.
+    (state / "backups" / made[1] / "journal.json").write_text(json.dumps({"files": [{"file": "0.txt", "before": "a", "after": "b"}]}))
+    made.append(save(number))
+    kept = [made[1], *made[-journal.KEPT :]]
+    assert sorted(one.name for one in (state / "backups").iterdir()) == sorted(kept)
+    assert saving.restore(root, state, made[-journal.KEPT]).files == 1
+    assert (root / "0.txt").read_text() == f"text {number - journal.KEPT}"
+
+
 def test_a_backup_that_is_not_there(folder: tuple[Path, Path]) -> None:
     root, state = folder
     for id in ("2020-01-01_00-00-00", "../..", ""):

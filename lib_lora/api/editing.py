@@ -128,7 +128,8 @@ class Answers:
         opened = self.bench.opened(ask.query.get("set", ""))
         found = journal.backups(opened.state)
         listed = [{"backup": one.id, "created": one.created, "count": len(one.files), "files": list(one.files)[:5]} for one in found]
-        return {"backups": listed, "folder": str(opened.state / journal.BACKUPS)}
+        kept = say("The last {n} backups stay, and all of the last {days} days.", n=journal.KEPT, days=journal.DAYS)
+        return {"backups": listed, "folder": str(opened.state / journal.BACKUPS), "kept": kept.text(ask.words)}
 
     def restore(self, ask: Ask) -> dict[str, Any]:
         """Put the captions of a backup back on the disk. What stands there now goes into a backup of its own."""

@@ -7,7 +7,9 @@ the journal that was left behind says which were meant.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +26,8 @@ BACKUPS = "backups"
 JOURNAL = "journal.json"
 MANIFEST = "manifest.json"
 OLD = "old"
+KEPT = 30  # backups that stay however old they are
+DAYS = 14  # and all that are younger than this
 WRITERS = 8
 Roots = Sequence[Path] | None  # the folders that links may lead into, None for anywhere
 
@@ -129,6 +133,7 @@ def perform(root: Path, state: Path, writes: Sequence[Write], roots: Roots = Non
         raise DataError(say("Nothing was saved, because the backup cannot be written: {why}", why=error.strerror or str(error))) from error
     written, failed = _written(root, writes, roots)
     (folder / JOURNAL).unlink()
+    _thin(state)
     return folder.name, written, failed
 
 
@@ -155,6 +160,18 @@ def backups(state: Path) -> list[Backup]:
         except (OSError, ValueError, KeyError, TypeError):
             continue  # a manifest somebody has changed: its folder stays for them to look into
     return sorted(found, key=lambda one: (one.created, one.id), reverse=True)
+
+
+def _thin(state: Path) -> None:
+    """Take away backups that nobody will ask for: older than `DAYS`, with `KEPT` newer ones. A save that was cut off keeps its own."""
+    past = time.time() - DAYS * 24 * 3600
+    for one in backups(state)[KEPT:]:
+        folder = state / BACKUPS / one.id
+        if one.created < past and not (folder / JOURNAL).exists():
+            # Without its manifest it is none: killed in between, nobody restores half of it. What is in use stays until the next save.
+            with contextlib.suppress(OSError):
+                (folder / MANIFEST).unlink(missing_ok=True)
+                shutil.rmtree(folder)
 
 
 def old_texts(root: Path, state: Path, id: str) -> dict[str, str | None]:
