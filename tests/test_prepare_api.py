@@ -230,6 +230,34 @@ def test_a_project_that_is_opened_has_the_classes_of_its_folders_and_no_faults(t
         assert opened.kind("3_neko_face/0.png").kind == "full", "a choice has the last word"
 
 
+def test_an_epoch_has_as_many_pictures_in_repeats_as_in_the_folder(tmp_path: Path) -> None:
+    """Mirror images that lie there already: in one class they are one original, in two classes or beside a discarded one they are not."""
+    from lib_lora.dataset.config import BucketConfig, CaptionConfig, DataConfig
+    from lib_lora.dataset.scan import scan
+
+    root = tmp_path / "in" / "6_kazari"
+    shots = {"main": "1girl, cowboy shot", "face": "1girl, close-up"}
+    for index in range(20):
+        picture(root / f"{index:02}.png", (192, 256), seed=index * 11, caption=shots["face" if index % 5 == 0 else "main"])
+    for name, first, caption in (("x", 1, "1girl, cowboy shot"), ("y", 2, "1girl, close-up"), ("z", 3, "1girl, comic")):
+        with Image.open(root / f"{first:02}.png") as image:
+            image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(root / f"{name}.png")
+        (root / f"{name}.txt").write_text(caption, encoding="utf-8")
+    for page in served(tmp_path, ToolHost(tmp_path / "host")):
+        opened = page.bench.opened(page.set)
+        opened.analyst.wait(30)
+        assert {"01.png", "02.png", "03.png", "x.png", "y.png", "z.png"} <= set(opened.kin().flip)
+        counts = page.client.get(f"{V1}/dataset/counts", params={"set": page.set}).json()
+        assert (counts["main"], counts["face"]) == (16, 5), "x is 01 again, y is a face of its own, z is discarded"
+        answer = page.client.post(f"{V1}/dataset/repeats", json={**{name: counts[name] for name in ("main", "face", "others", "groups")}, "flip": True}).json()
+        assert answer["feasible"]
+        settings = {"folders": {"by": "classes", "concept": "neko"}, "copies": {"flip": True}}
+        page.write(settings=settings, repeats={name: n for name, n in answer["repeats"].items() if n and name in ("main", "face")})
+        project = page.root.parent / "kazari-project"
+        read = scan(DataConfig(folder=str(project), resolution=(192, 256)), CaptionConfig(), BucketConfig())
+        assert sum(item.repeats for item in read.items) == answer["weighted_total"]
+
+
 class TestHosts:
     def test_a_host_without_tools_gets_plain_ones(self, tmp_path: Path) -> None:
         tools = tools_of(StandInHost(tmp_path))

@@ -358,6 +358,20 @@ def test_overrides_name_what_breaks() -> None:
     red = {rule.name: str(rule.text) for rule in judged.rules if rule.level == "red"}
     assert set(red) == {"ratio", "other", "differential", "colour"}
     assert "13.50 : 1, above 5" in red["ratio"]
-    assert "Use 9 ÷ 4" in red["differential"]
+    assert "use 2 here and 8 for the main visuals" in red["differential"]
     assert judged.total == 540 + 40 + 90 + 8
     assert not judged.holds
+
+
+@pytest.mark.parametrize(("main", "size", "use", "near"), [(6, 4, 2, 8), (9, 4, 2, 8), (1, 3, 1, 3), (7, 2, 4, 8)])
+def test_what_is_advised_for_groups_can_be_typed_and_holds(main: int, size: int, use: int, near: int) -> None:
+    problem = Problem(20, 0, {}, (size,), flip=True)
+
+    def rule(**repeats: int) -> Any:
+        return next(one for one in check(problem, repeats).rules if one.name == "differential")
+
+    told = rule(main=main, differential=size * main + 1)
+    assert told.level == "red"
+    assert f"use {use} here and {near} for the main visuals" in told.text.text()
+    assert rule(main=near, differential=use).level == "good"
+    assert rule(main=size * 3, differential=1).text.text().endswith("Use 3.") and rule(main=size * 3, differential=3).level == "good"

@@ -54,6 +54,7 @@ def make(catalog: Catalog, config: PrepareConfig, known: Known | None = None, up
 def _copies(placed: Sequence[Placed], names: dict[str, str], catalog: Catalog, known: Known, config: PrepareConfig, tally: Tally) -> Iterable[Copy]:
     taken = {name: Taken() for name in names.values()}
     concepts = captions.concepts(catalog)
+    kinds = {one.picture.key: one.kind for one in placed if one.times}
     for one in placed:
         if not one.times:
             continue
@@ -61,7 +62,9 @@ def _copies(placed: Sequence[Placed], names: dict[str, str], catalog: Catalog, k
         bars = _bars(picture, known, config, tally)
         form = _shape(picture, (picture.size[0] - bars[0] - bars[2], picture.size[1] - bars[1] - bars[3]), config, tally)
         caption = _caption(picture, known, concepts, tally)
-        mirror = config.copies.flip and _may_flip(picture, caption, known, tally)
+        # A mirror image that is discarded, or of another class, takes no copy's place in this folder.
+        beside = any(kinds.get(other) == one.kind for other in known.mirrored.get(picture.key, ()))
+        mirror = config.copies.flip and _may_flip(picture, caption, known, beside, tally)
         trigger, folder = config.files.trigger.strip(), names[one.kind]
         base = Copy(picture.key, picture.path, picture.mark, picture.size, folder, "", form, None, face=known.faces.get(picture.key), bars=bars)
         for number in range(one.times):
@@ -107,8 +110,8 @@ def _caption(picture: Picture, known: Known, concepts: dict[str, str], tally: Ta
     return None
 
 
-def _may_flip(picture: Picture, caption: str | None, known: Known, tally: Tally) -> bool:
-    if picture.key in known.mirrored:
+def _may_flip(picture: Picture, caption: str | None, known: Known, beside: bool, tally: Tally) -> bool:
+    if beside:
         tally.mirrored.append(picture.key)
         return False
     if flips.one_sided([*texts.tags(caption or ""), *sorted(known.tags.get(picture.key, ()))]):

@@ -23,9 +23,11 @@ def settled(
     grouped, seen = {key for group in groups for key in group}, set[str]()
     counts: Counter[str] = Counter()
     for picture in pictures:
-        # A picture and its copy or mirror image that lies here already are one original.
-        if picture.key not in grouped and not seen.intersection((*known.exact.get(picture.key, ()), *known.mirrored.get(picture.key, ()))):
-            counts[known.classes.get(picture.key) or MAIN] += 1
+        kind = known.classes.get(picture.key) or MAIN
+        alike = {key for key in (*known.exact.get(picture.key, ()), *known.mirrored.get(picture.key, ())) if (known.classes.get(key) or MAIN) == kind}
+        # A picture and its copy or mirror image that lies in the same class already are one original.
+        if picture.key not in grouped and not seen.intersection(alike):
+            counts[kind] += 1
             seen.add(picture.key)
     others = {kind: number for kind, number in counts.items() if kind not in (MAIN, FACE, DIFFERENTIAL)}
     answer = solve(Problem(counts[MAIN], counts[FACE], others, tuple(len(group) for group in groups), flip=config.copies.flip))

@@ -128,8 +128,23 @@ def _differential(problem: Problem, given: Mapping[str, int], size: int) -> Iter
     if held:
         told = say("Differential images: {r} × {size} pictures = {main}, so that a group counts as one main visual.", **values)
     else:
-        told = say("Differential images: {r} × {size} pictures is not {main}: a group does not count as one main visual. Use {main} ÷ {size}.", **values)
+        told = _usable(values["main"], size, values["r"])
     yield Rule("differential", DIFFERENTIAL, "good" if held else "red", told)
+
+
+def _usable(main: int, size: int, r: int) -> Message:
+    """What can be typed instead: repeats are whole numbers."""
+    values = {"r": r, "size": size, "main": main}
+    if main and main % size == 0:
+        values["use"] = main // size
+        return say("Differential images: {r} × {size} pictures is not {main}: a group does not count as one main visual. Use {use}.", **values)
+    values["use"] = max(1, (2 * main + size) // (2 * size))
+    values["near"] = values["use"] * size
+    return say(
+        "Differential images: {r} × {size} pictures is not {main}: a group does not count as one main visual. "
+        "No whole number makes it {main}: use {use} here and {near} for the main visuals.",
+        **values,
+    )
 
 
 def _colour(problem: Problem, seen: Mapping[str, int]) -> Iterator[Rule]:

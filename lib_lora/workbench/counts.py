@@ -71,8 +71,9 @@ def of_opened(opened: Opened, session: Session | None = None) -> Counts:
     judged, kin = opened.kinds(session), opened.kin(wait=False)
     kinds = {picture.key: judged[picture.key].kind for picture in pictures if picture.key in judged}
     wanted = [key for key, kind in kinds.items() if kind != DISCARD]
-    same = mirrored(wanted, kin.exact)
-    flipped = mirrored([key for key in wanted if key not in same], kin.flip)
+    # In two classes they are two originals: each is prepared in its folder, with its own mirrored copy.
+    same = mirrored(wanted, _of_class(kin.exact, kinds))
+    flipped = mirrored([key for key in wanted if key not in same], _of_class(kin.flip, kinds))
     if same:
         notes.append(count(len(same), "1 exact copy is not counted.", "{n} exact copies are not counted."))
     if flipped:
@@ -116,6 +117,11 @@ def mirrored(keys: Iterable[str], flips: Mapping[str, Sequence[str]]) -> frozens
     for key in sorted(keys):
         (copies if kept.intersection(flips.get(key, ())) else kept).add(key)
     return frozenset(copies)
+
+
+def _of_class(others: Mapping[str, Sequence[str]], kinds: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+    """Only those of the same class."""
+    return {key: [one for one in many if (kinds.get(one) or MAIN) == (kinds.get(key) or MAIN)] for key, many in others.items()}
 
 
 def _originals(catalog: Catalog) -> tuple[list[Picture], list[Message]]:
