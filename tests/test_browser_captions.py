@@ -20,7 +20,7 @@ from lib_lora.workbench import Workbench
 
 pytestmark = pytest.mark.browser
 TILES = "#lora_studio_ds_grid figure"
-DATASET = '#lora_studio_tabs button[role="tab"]:nth-of-type(2)'
+DATASET = "#lora_studio_tabs > .tab-nav > button:nth-child(2)"
 CHIPS = "#lora_studio_ds_tagchips .lora_studio_ds_tagchip"
 CAPTIONS = ["1girl, solo, blue hair, smile", "1girl, blue hair, hat", "1girl, solo, hat, long hair", "scenery, sky", None, "1girl, blue hair, red eyes"]
 
@@ -223,7 +223,7 @@ def test_a_save_that_was_cut_off_is_offered(chrome: Any, folder: Path, monkeypat
     session = bench.open(str(folder)).session("one")
     session.apply(operations.read({"kind": "add", "tags": ["kzr"]}), session.keys)
     with monkeypatch.context() as patch:
-        patch.setattr(journal, "_written", lambda root, writes: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(journal, "_written", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             session.save()
     bench.shutdown()
