@@ -231,14 +231,15 @@ def _with_sentences(plan: Plan, config: TrainConfig, facts: ModelFacts | None, p
             )
         )
     else:
-        said.append(say("{images} pictures, {samples} per epoch with their repeats.", images=plan.images, samples=plan.samples))
+        said.append(count(plan.images, "1 picture, {samples} per epoch with its repeats.", "{n} pictures, {samples} per epoch with their repeats.", samples=plan.samples))
     shapes = [f"{width}×{height}" for (width, height), _ in plan.buckets]
     more = f" +{len(shapes) - 4}" if len(shapes) > 4 else ""
     said.append(count(len(shapes), "1 bucket: {shapes}.", "{n} buckets: {shapes}.", shapes=", ".join(shapes[:4]) + more))
     said.append(
-        say(
-            "{epochs} epochs × {per_epoch} steps = {steps} steps at batch {batch}.",
-            epochs=plan.epochs,
+        count(
+            plan.epochs,
+            "1 epoch of {steps} steps at batch {batch}.",
+            "{n} epochs × {per_epoch} steps = {steps} steps at batch {batch}.",
             per_epoch=plan.steps_per_epoch,
             steps=plan.steps,
             batch=config.learning.batch_size * config.learning.accumulation,
@@ -247,7 +248,12 @@ def _with_sentences(plan: Plan, config: TrainConfig, facts: ModelFacts | None, p
     if plan.seconds is not None:
         said.append(duration(plan.seconds))
     files = len(files_of(plan.name, config))
-    said.append(count(files, "Writes {name}.safetensors.", "Writes {name}.safetensors and {epochs} epochs before it.", name=plan.name, epochs=files - 1))
+    if files < 2:
+        said.append(say("Writes {name}.safetensors.", name=plan.name))
+    else:
+        said.append(
+            count(files - 1, "Writes {name}.safetensors and 1 epoch before it.", "Writes {name}.safetensors and {n} epochs before it.", name=plan.name)
+        )
     return replace(plan, sentences=tuple(said))
 
 

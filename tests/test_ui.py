@@ -252,3 +252,16 @@ def test_generate_takes_no_form_of_another_site(kind: str, tmp_path: Path) -> No
 def test_generate_honours_login_and_origin(tmp_path: Path) -> None:
     assert painting(tmp_path, PaintingHost(tmp_path, basic=(("user", "word"),))).post(paint.ADDRESS, json={}).status_code == 401
     assert painting(tmp_path).post(paint.ADDRESS, json={}, headers={"origin": "http://evil.example"}).status_code == 403
+
+
+def test_the_fold_of_pictures_says_where_the_folders_names_rule(tmp_path: Path) -> None:
+    from PIL import Image
+
+    made, pictures = train_page(tmp_path), next(fold for fold in folds() if fold.key == "pictures")
+    (tmp_path / "set" / "6_cat").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "set" / "6_cat" / "a.png")
+    job = {"data": {"folder": str(tmp_path / "set"), "repeats": 10}}
+    assert made._title(pictures, job, {}).endswith("repeats as the folders are named")
+    # Pictures beside the folders have the number of the form.
+    Image.new("RGB", (8, 8)).save(tmp_path / "set" / "b.png")
+    assert "repeats 10" in made._title(pictures, job, {})

@@ -326,7 +326,7 @@ class TestExtras:
     def test_on_it_captions_the_picture(self, step: Any) -> None:
         pp = self.processed(step, enable=True, tagger="mine", threshold=0.3, character_threshold=0.85, trigger="zzz")
         assert pp.caption == "zzz, red hair, grey background"
-        assert pp.info == {"LoRA Studio tags": "mine (CPU)"}
+        assert pp.info == {"LoRA Studio tags": "mine (CPU): zzz, red hair, grey background"}
 
     def test_the_default_is_a_tagger_that_is_here(self, step: Any) -> None:
         assert self.processed(step, enable=True, tagger="Default", threshold=0.9).caption == "red hair"
@@ -339,7 +339,7 @@ class TestExtras:
         deepbooru(webui.folder)
         pp = self.processed(step, enable=True, tagger="deepbooru", threshold=0.5)
         assert pp.caption == "red hair"
-        assert pp.info == {"LoRA Studio tags": "deepbooru (CPU)"}
+        assert pp.info == {"LoRA Studio tags": "deepbooru (CPU): red hair"}
 
     @pytest.mark.parametrize("tagger", ["wd-vit-tagger-v3", "blip", "deepbooru"])
     def test_one_that_is_not_here_is_said_and_the_picture_goes_on(self, step: Any, tagger: str) -> None:

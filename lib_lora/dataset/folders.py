@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from lib_lora.core.files import typed_path
 from lib_lora.core.messages import count, say
 from lib_lora.dataset import images
 from lib_lora.dataset.findings import Report
@@ -48,6 +49,16 @@ def find(root: Path, repeats: int, report: Report) -> list[Folder]:
         )
         report.problems.add("empty", message)
     return [_read(path, n, concept, report) for path, n, concept in [*wanted, *numbered]]
+
+
+def name_repeats(folder: str) -> bool:
+    """Whether all pictures of a folder lie in N_concept folders, so that those names say how often each is repeated."""
+    try:
+        entries = _entries(typed_path(folder)) if folder.strip() else []
+        numbered = any(found and found[0] >= 1 for path in entries if (found := params(path.name)) and path.is_dir())
+        return numbered and not any(_is_picture(path) for path in entries)
+    except (OSError, ValueError):
+        return False
 
 
 def params(name: str) -> tuple[int, str] | None:

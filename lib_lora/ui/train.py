@@ -12,6 +12,7 @@ from gradio.components import Component
 
 from lib_lora.core.messages import Message, words
 from lib_lora.core.settings import KIND, Setting, flatten, merge, section_labels, unflatten
+from lib_lora.dataset import folders
 from lib_lora.hosts.base import Host, Lease
 from lib_lora.training.config import TrainConfig
 from lib_lora.training.presets import FIRST, PRESETS, resolution_for
@@ -28,6 +29,7 @@ KEPT = "() => { window.loraStudio?.taken('restore'); return [window.loraStudio ?
 TOUCHED = "() => { window.loraStudio?.touched(); return []; }"
 FILLED = "() => { window.loraStudio?.filled('%s'); return []; }"
 EXAMPLE = "(shown) => { window.loraStudio?.exampled(shown); return []; }"
+BY_NAMES = tr("repeats as the folders are named")
 ONCE = "save.replace"  # asked for one training: a browser must not bring it back for the next
 
 
@@ -230,7 +232,11 @@ class TrainPage:
 
     def _title(self, fold: Fold, job: Mapping[str, Any], known: Mapping[str, str]) -> str:
         told = [setting for setting in self.form.settings if setting.name in fold.told and setting.kind in (None, kind_of(job, setting.section))]
-        return summary(told, job, known, self.form.labels) or known.get(fold.nothing, fold.nothing)
+        if "data.repeats" not in fold.told or not folders.name_repeats(str(job.get("data", {}).get("folder", ""))):
+            return summary(told, job, known, self.form.labels) or known.get(fold.nothing, fold.nothing)
+        # The number in the form says nothing where the folders' names say it.
+        rest = summary([setting for setting in told if setting.name != "data.repeats"], job, known, self.form.labels)
+        return ", ".join(part for part in (rest, known.get(BY_NAMES, BY_NAMES)) if part)
 
     def _shower(self, name: str, kinds: list[str]) -> Callable[[str], Any]:
         labels = self.form.labels[name]

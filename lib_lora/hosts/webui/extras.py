@@ -88,7 +88,7 @@ def _process(tag: Tag, pp: Any, asked: dict[str, Any]) -> None:
         pp.info[NAME] = say("Tagging failed ({kind}: {text}); the picture is done all the same.", kind=type(error).__name__, text=str(error)).text(language)
         return
     pp.caption = caption
-    pp.info[NAME] = f"{tagger} ({device})"
+    pp.info[NAME] = f"{tagger} ({device}): {caption}"
 
 
 def _share(value: Any, default: float) -> float:
