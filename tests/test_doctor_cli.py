@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import doctored
@@ -70,3 +71,15 @@ def test_exit_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     got, out, _ = run(capsys, *argv, "--json")
     assert got == code
     assert words in json.loads(out).get("error", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_pipes_are_named_and_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = clean(tmp_path / "set")
+    for name in ("pipe.png", "alone.txt", "000.txt"):
+        (folder / "2_girl" / name).unlink(missing_ok=True)
+        os.mkfifo(folder / "2_girl" / name)
+    code, out, _ = run(capsys, str(folder), "--trigger", TRIGGER)
+    assert code == 0
+    for name in ("2_girl/pipe.png: ", "2_girl/alone.txt: ", "2_girl/000.png: its caption cannot be used"):
+        assert name in out

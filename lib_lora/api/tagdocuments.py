@@ -68,19 +68,19 @@ def scope(ask: Ask, opened: Opened) -> list[str]:
     if ask.body.get("where") is None:
         return list(opened.pictures)
     where = Where.read(ask.body["where"])
-    facts = opened.facts(wait=False) if where.folder or where.kind or where.flag else {}
-    return opened.session(text(ask, "client")).find(where, facts)
+    session = opened.session(text(ask, "client"))
+    return session.find(where, opened.facts(session=session) if where.folder or where.kind or where.flag else {})
 
 
 def asked(ask: Ask, general: float) -> Wish:
     """Thresholds, rules and policy of a body; ConfigError for what is none."""
-    from lib_lora.tagging.compose import OVERWRITE, POLICIES, Wish
+    from lib_lora.tagging.compose import POLICIES, SKIP, Wish
     from lib_lora.tagging.select import Thresholds
 
     mcut = flag(ask, "mcut")
     target = Thresholds(_share(ask, "threshold", general), _share(ask, "character_threshold", 0.85), mcut)
     regularisation = Thresholds(_share(ask, "reg_threshold", 0.35), _share(ask, "reg_character_threshold", target.character), mcut)
-    policy = text(ask, "policy", OVERWRITE)
+    policy = text(ask, "policy", SKIP)
     if policy not in POLICIES:
         raise ConfigError(say("{name}: {value} is none of {choices}", name="policy", value=repr(policy), choices=POLICIES))
     return Wish(_rules(ask.body.get("rules")), target, regularisation, policy)
