@@ -162,6 +162,7 @@ def test_each_browser_has_a_resolution_of_its_own(server: Server) -> None:
         body = {"op": {"kind": "add", "tags": ["x"], "place": "back"}, "where": {"flag": "small"}, "preview": True}
         return int(server.post("edit", client=client, **body)["changed"])
 
+    server.settled()
     large = [key for key in ALL if key != "face/broken.png"]
     assert small("one", resolution=1024) == large
     assert small("two") == ["face/little.png"]
@@ -324,6 +325,13 @@ def test_a_broken_picture_has_a_row_and_no_copy(server: Server) -> None:
     assert (row["thumb"], row["picture"], row["bucket"]) == ("", "", None)
     assert row["flaw"]
     assert "error" in server.get("dataset/thumb", 400, key="face/broken.png")
+
+
+def test_a_folder_is_shown_as_it_was_typed_and_is_one_set(server: Server) -> None:
+    typed = f"{server.root}/../set"
+    answer = server.client.post(f"{V1}/dataset/open", json={"folder": typed}).json()
+    assert (answer["set"], answer["root"]) == (server.id, str(Path(typed)))
+    assert server.open()["root"] == str(server.root)
 
 
 def test_folders_outside_of_the_opened_ones_stay_closed(tmp_path: Path) -> None:
