@@ -146,6 +146,52 @@ def test_a_thousand_pictures_are_paged_filtered_sorted_and_remembered(chrome: An
     context.close()
 
 
+def unsaved(page: Any, number: int) -> None:
+    """Wait until the page says that so many captions are not saved."""
+    page.wait_for_selector(f'#lora_studio_ds_save[data-unsaved="{number}"]')
+
+
+def captions(folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.txt"))}
+
+
+def test_a_thousand_pictures_are_filtered_edited_undone_saved_and_read_again(chrome: Any, thousand: Page) -> None:
+    before = captions(thousand.folder)
+    meant = {name: f"long sleeves, {text}" if text.endswith("tag 3") else text for name, text in before.items()}
+    changed = sum(meant[name] != before[name] for name in before)
+    context = chrome.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
+    with visit(chrome, thousand.address, context=context) as page:
+        open_folder(page, thousand.folder)
+        page.click("#lora_studio_ds_step_captions")
+        page.fill("#lora_studio_ds_tagsearch", "tag 3")
+        page.click('#lora_studio_ds_taglist [data-tag="tag 3"]')
+        total(page, changed)
+        page.fill("#lora_studio_ds_batch_tags", "long sleeves")
+        page.wait_for_selector(f'#lora_studio_ds_batch_told[data-changed="{changed}"]')
+        page.click("#lora_studio_ds_batch_go")
+        unsaved(page, changed)
+        page.click("#lora_studio_ds_undo")
+        unsaved(page, 0)
+        page.click("#lora_studio_ds_redo")
+        unsaved(page, changed)
+        assert captions(thousand.folder) == before, "nothing is written before it is saved"
+        page.click("#lora_studio_ds_save")
+        unsaved(page, 0)
+        assert captions(thousand.folder) == meant
+        assert overflow(page) <= 0
+    with visit(chrome, thousand.address, context=context) as page:
+        show(page)
+        # Folder, step and filter are those from before; the tag that was added is counted from the files.
+        total(page, changed)
+        unsaved(page, 0)
+        page.fill("#lora_studio_ds_tagsearch", "long")
+        page.wait_for_selector('#lora_studio_ds_taglist [data-tag="long sleeves"]')
+        told = page.inner_text('#lora_studio_ds_taglist [data-tag="long sleeves"] .lora_studio_ds_number_of')
+        assert told == str(changed)
+        assert captions(thousand.folder) == meant
+    context.close()
+
+
 def test_keys_and_mouse_pick_and_what_is_done_is_taken_back(chrome: Any, few: Page) -> None:
     with visit(chrome, few.address) as page:
         open_folder(page, few.folder)

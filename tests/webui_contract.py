@@ -6,9 +6,10 @@ use nothing of pytest, take the loaded model as they find it, and return the fig
 
 from __future__ import annotations
 
+import webui_contract_dataset
 import webui_contract_lease
 import webui_contract_model
 import webui_contract_networks
 from webui_bench import PROMISES, tidy
 
-__all__ = ["PROMISES", "tidy", "webui_contract_lease", "webui_contract_model", "webui_contract_networks"]
+__all__ = ["PROMISES", "tidy", "webui_contract_dataset", "webui_contract_lease", "webui_contract_model", "webui_contract_networks"]
