@@ -22,7 +22,7 @@ from lib_lora.doctor import fixes
 from lib_lora.doctor.problem import REMEDIES
 from lib_lora.jobs import Jobs
 from lib_lora.pictures.lint import of_caption
-from lib_lora.workbench import Workbench
+from lib_lora.workbench import Workbench, patience
 
 V1 = api.PREFIX
 HERE = "2_girl"
@@ -322,6 +322,14 @@ def test_folders_that_are_not_opened_are_refused(tmp_path: Path) -> None:
     page = Page(clean(tmp_path / "set", 3), roots=(tmp_path / "set",))
     assert page.ask("doctor", reg=str(tmp_path)).status_code == 403
     page.close()
+
+
+def test_a_regularisation_set_that_is_a_whole_disk_gets_a_sentence(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    reg = clean(page.folder.parent / "reg", 4)
+    monkeypatch.setattr(patience, "PICTURES", 3)
+    task = page.post("doctor", reg=str(reg))["task"]
+    found = page.bench.tasks.wait(task, 60)
+    assert (found.phase, str(reg) in str(found.problems[0]), "Open a folder inside it" in str(found.problems[0])) == ("failed", True, True)
 
 
 def test_a_look_can_be_cancelled(page: Page) -> None:

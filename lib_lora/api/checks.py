@@ -12,6 +12,7 @@ from lib_lora.api.endpoint import Ask, Route, flag, number, resolution, text, te
 from lib_lora.core.errors import ConfigError, NotFound
 from lib_lora.core.messages import say
 from lib_lora.workbench import Opened, Turn, Workbench
+from lib_lora.workbench.patience import Patience
 
 if TYPE_CHECKING:
     from lib_lora.doctor.examine import Examination, Wish
@@ -70,7 +71,7 @@ class Answers:
             from lib_lora.doctor.pixels import Memory
             from lib_lora.pictures import catalog
 
-            other = catalog.read(reg, self.bench.host.paths().roots) if reg is not None else None
+            other = catalog.read(reg, self.bench.host.paths().roots, Patience(reg)) if reg is not None else None
             before = self._held.get((opened.id, client))
             memory = before.memory if before else Memory()
             found = self._examined(opened, client, wish, other, memory, turn)
