@@ -9,7 +9,7 @@
     const {state, el, t, data, number} = api;
     const byId = (id) => document.getElementById(ID + id);
     const FIRST = {
-        tagger: "", threshold: 0.5, reg_threshold: 0.35, character_threshold: 0.85, mcut: false, policy: "overwrite", mirror: "",
+        tagger: "", threshold: 0.5, reg_threshold: 0.35, character_threshold: 0.85, mcut: false, policy: "skip", mirror: "",
         first: "", last: "", keep: "", exclude: "", replace: "", expand: false, underscores: false, rating: false, copyright: false,
     };
     // `found`: what GET taggers said; `regularisation`: folders that are no part of the training set; `asked` numbers previews.

@@ -98,6 +98,16 @@ class TestTaggers:
         told = server.post("tag", {"image": encoded(RED), "tagger": "wd-vit-large-tagger-v3"}, 400)["error"]
         assert "model.onnx, selected_tags.csv" in told and "https://huggingface.co/" in told
 
+    def test_the_one_that_was_used_last_is_meant_where_none_is_named(self, server: Server, tmp_path: Path) -> None:
+        graphs.tagger(tmp_path / "loras" / "taggers" / "another")
+        taggers = server.bench.taggers
+        assert taggers.chosen().name == "another"
+        taggers.remember("mine")
+        assert taggers.chosen().name == "mine"
+        # One that is there no more is not missed.
+        taggers.remember("gone")
+        assert taggers.chosen().name == "another"
+
     def test_one_that_is_unknown_names_those_there_are(self, server: Server) -> None:
         assert "mine" in server.post("tag", {"image": encoded(RED), "tagger": "nobody"}, 400)["error"]
 
@@ -200,6 +210,9 @@ class TestFolder:
 
     def test_skip_leaves_captions_that_are_there(self, server: Server) -> None:
         found = server.tagged()
+        plain = server.post("dataset/tag/preview", {**found, "tagger": "mine"})
+        assert plain["target"]["changed"] == 1, "to replace captions is a choice, not what happens unasked"
+        assert server.post("dataset/tag/preview", {**found, "tagger": "mine", "policy": "overwrite"})["target"]["changed"] > 1
         preview = server.post("dataset/tag/preview", {**found, "tagger": "mine", "policy": "skip"})
         assert preview["target"]["changed"] == 1
 
@@ -226,7 +239,7 @@ class TestFolder:
     def test_a_caption_that_cannot_be_read_is_left(self, server: Server) -> None:
         (server.folder / "6_sks" / "a.txt").write_bytes(b"\xff\xfe\x00bad")
         found = server.tagged()
-        assert server.post("dataset/tag/write", {**found, "tagger": "mine"})["changed"] == 2
+        assert server.post("dataset/tag/write", {**found, "tagger": "mine", "policy": "overwrite"})["changed"] == 2
         server.bench.opened(found["set"]).session("me").save()
         assert (server.folder / "6_sks" / "a.txt").read_bytes() == b"\xff\xfe\x00bad"
 
