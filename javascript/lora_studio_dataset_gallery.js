@@ -180,7 +180,7 @@
         byId("picks").replaceChildren(...[
             el("span", {id: `${ID}picked`}, data(state.picked.size ? t("{n} picked:", {n: number(state.picked.size)}) : t("This one:"))),
             ...kinds().map(([kind, name], place) => act([dot(kind), String(place + 1), el("span", {class: "lora_studio_ds_longer"}, ` ${name}`)], data(`${name} · ${t("Key {n}", {n: place + 1})}`), () => classify(kind, meant()))),
-            act(t("To the trash"), t("Key Delete; Ctrl+Z brings it back"), trash),
+            act(t("To the trash"), t("Key Delete; Ctrl+Z brings it back"), () => trash()),
             el("span", {class: "lora_studio_ds_gap"}),
             el("button", {type: "button", class: "lora_studio_link", title: t("Ctrl+A"), on: {click: () => api.pick(state.rows.map((one) => one.key))}}, t("Pick this page")),
             state.picked.size > 0 && el("button", {type: "button", class: "lora_studio_link", title: t("Esc"), on: {click: () => api.pick([])}}, t("Pick none")),
@@ -256,7 +256,7 @@
         if (event.key === "PageDown" && grid && list.offset + PAGE < state.total) return () => turned(list.offset + PAGE);
         if (event.key === "PageUp" && grid && list.offset) return () => turned(list.offset - PAGE);
         if (event.key === " " && grid && state.chosen) return () => { list.anchor = state.chosen; toggle(state.chosen); };
-        if (event.key === "Delete" && meant().length) return trash;
+        if (event.key === "Delete" && meant().length) return () => trash();
         return null;
     }
 
@@ -296,8 +296,8 @@
         });
     }
 
-    function trash() {
-        const keys = meant();
+    function trash(some) {
+        const keys = some || meant();
         return api.inTurn(() => api.attempt(async () => {
             let found = await api.post("dataset/trash", {keys});
             const gone = async () => { state.picked.clear(); state.images = found.images; await api.changed("folders"); };
@@ -320,5 +320,5 @@
         if (what === "chosen" && state.chosen && tile(state.chosen)) tile(state.chosen).scrollIntoView({block: "nearest"});
     }
 
-    Object.assign(api.gallery, {build, load, changed, key, target, classify, filters, kinds, kindName, flagName, row, meant});
+    Object.assign(api.gallery, {build, load, changed, key, target, classify, trash, filters, kinds, kindName, flagName, row, meant});
 })();

@@ -4,7 +4,7 @@
     const api = window.loraStudioDataset;
     if (!api || api.picture.build) return;
 
-    const ID = "lora_studio_ds_", SVG = "http://www.w3.org/2000/svg";
+    const ID = "lora_studio_ds_", MOST = 8, SVG = "http://www.w3.org/2000/svg";
     const {state, el, t, data, number, parts} = api;
     const byId = (id) => document.getElementById(ID + id);
     const percent = (share) => number(Math.round(1000 * share) / 10);
@@ -97,7 +97,14 @@
         const out = row.group && el("button", {type: "button", class: "lora_studio_link", on: {click: () => grouped([row.key], "")}}, t("Not of this group"));
         return el("section", {class: "lora_studio_ds_detail", "data-part": "flags"},
             el("ul", {class: "lora_studio_ds_told"}, row.flags.map((flag) => el("li", {}, el("span", {class: "lora_studio_ds_flag", "data-flag": flag.kind}, api.gallery.flagName(flag.kind)), el("span", {}, data(flag.text))))),
+            row.copies.length > 1 && el("ul", {class: "lora_studio_ds_copies"}, row.copies.slice(0, MOST).map((one, place) => copy(row, one, place))),
             (others || out) && el("p", {class: "lora_studio_ds_acts"}, others, out));
+    }
+
+    // What speaks for each copy, the best one first.
+    function copy(row, one, place) {
+        const words = [one.size.join(" × "), one.caption ? t("with a caption") : t("no caption"), one.key === row.key && t("this one")].filter(Boolean).join(" · ");
+        return el("li", {"data-best": place ? undefined : "1", title: one.key}, el("span", {}, data(one.key)), el("small", {}, data(words)), !place && el("strong", {}, t("the best copy")));
     }
 
     const together = (row) => api.narrow({...api.NOWHERE, keys: [...new Set([row.key, ...(row.others || []), ...(row.group ? row.group.keys : [])])]});

@@ -59,7 +59,15 @@
     function looks() {
         const found = Object.entries(state.flags || {}).filter(([flag, count]) => count && LOOKS[flag]);
         if (!found.length) return [el("p", {class: "lora_studio_ds_help"}, state.analysis && !state.analysis.settled ? t("Not known yet.") : t("Nothing: no copies, no bars, no picture too small."))];
-        return found.map(([flag, count]) => el("div", {class: "lora_studio_ds_look"}, line("flag", flag, el("span", {class: "lora_studio_ds_flag", "data-flag": flag}, api.gallery.flagName(flag)), count), el("p", {class: "lora_studio_ds_help"}, LOOKS[flag]())));
+        return found.map(([flag, count]) => el("div", {class: "lora_studio_ds_look"}, line("flag", flag, el("span", {class: "lora_studio_ds_flag", "data-flag": flag}, api.gallery.flagName(flag)), count), el("p", {class: "lora_studio_ds_help"}, LOOKS[flag]()),
+            ["exact", "near"].includes(flag) && el("p", {class: "lora_studio_ds_acts"}, api.fields.button({id: `${ID}best_${flag}`, kind: "link", label: t("Keep the best of each"), help: t("The copy with a caption, then the larger one, stays. The others go to the trash; Undo brings them back."), act: () => thin(flag)}))));
+    }
+
+    // One act, however many there are, so that one Undo brings all of them back.
+    async function thin(flag) {
+        const {go} = await api.post("dataset/copies", {flag});
+        if (!go.length) return api.say("good", t("There is nothing to take away: what is alike here belongs to differential groups."));
+        return api.gallery.trash(go);
     }
 
     function progress() {

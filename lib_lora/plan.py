@@ -231,7 +231,11 @@ def _with_sentences(plan: Plan, config: TrainConfig, facts: ModelFacts | None, p
             )
         )
     else:
-        said.append(count(plan.images, "1 picture, {samples} per epoch with its repeats.", "{n} pictures, {samples} per epoch with their repeats.", samples=plan.samples))
+        said.append(
+            count(
+                plan.images, "1 picture, {samples} per epoch with its repeats.", "{n} pictures, {samples} per epoch with their repeats.", samples=plan.samples
+            )
+        )
     shapes = [f"{width}×{height}" for (width, height), _ in plan.buckets]
     more = f" +{len(shapes) - 4}" if len(shapes) > 4 else ""
     said.append(count(len(shapes), "1 bucket: {shapes}.", "{n} buckets: {shapes}.", shapes=", ".join(shapes[:4]) + more))
@@ -251,9 +255,7 @@ def _with_sentences(plan: Plan, config: TrainConfig, facts: ModelFacts | None, p
     if files < 2:
         said.append(say("Writes {name}.safetensors.", name=plan.name))
     else:
-        said.append(
-            count(files - 1, "Writes {name}.safetensors and 1 epoch before it.", "Writes {name}.safetensors and {n} epochs before it.", name=plan.name)
-        )
+        said.append(count(files - 1, "Writes {name}.safetensors and 1 epoch before it.", "Writes {name}.safetensors and {n} epochs before it.", name=plan.name))
     return replace(plan, sentences=tuple(said))
 
 

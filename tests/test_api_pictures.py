@@ -19,9 +19,10 @@ from standin import Script, StandInHost
 
 from lib_lora import api
 from lib_lora.jobs import Jobs
+from lib_lora.pictures.picture import Picture
 from lib_lora.tagging import cache
 from lib_lora.tagging.labels import Labels
-from lib_lora.workbench import Workbench, kin, trash
+from lib_lora.workbench import Workbench, copies, kin, trash
 
 V1 = api.PREFIX
 ME = "browser-1"
@@ -343,6 +344,22 @@ def test_folders_outside_of_the_opened_ones_stay_closed(tmp_path: Path) -> None:
 
 
 # ---- the trash
+
+
+def test_of_copies_the_one_with_the_work_in_it_is_kept(server: Server) -> None:
+    server.settled()
+    # 2_main/1.png has a caption, face/again.png is the same picture without one.
+    assert server.post("copies", flag="exact") == {"keep": ["2_main/1.png"], "go": ["face/again.png"]}
+    row = next(one for one in server.view()["rows"] if one["key"] == "face/again.png")
+    assert [(one["key"], one["caption"]) for one in row["copies"]] == [("2_main/1.png", True), ("face/again.png", False)]
+    assert server.post("copies", flag="near") == {"keep": [], "go": []}
+    # The larger file does not make up for a caption, and a copy of a copy is a copy.
+    others = {"a": ("b",), "b": ("a", "c"), "c": ("b",), "d": ("gone",)}
+    assert copies.sets(others, {"a", "b", "c", "d"}) == [("a", "b", "c")]
+    pictures = {key: Picture(key, Path(key), size, "", None, (100, 0)) for key, size in {"a": (10, 10), "b": (20, 20), "c": (20, 20)}.items()}
+    assert copies.best("abc", pictures, lambda key: key == "a", ()) == "a"
+    assert copies.best("abc", pictures, lambda key: False, {"c"}) == "c"
+    assert copies.best("abc", pictures, lambda key: False, ()) == "b"
 
 
 def texts(root: Path) -> dict[str, bytes]:

@@ -34,6 +34,7 @@ def routes(bench: Workbench) -> tuple[Route, ...]:
         Route("GET", "dataset/progress", answers.progress, quick=True),
         Route("POST", "dataset/kind", answers.kind, {**decision, "kind": False}),
         Route("POST", "dataset/group", answers.group, {**decision, "group": False}),
+        Route("POST", "dataset/copies", answers.copies, {"set": True, "client": True, "flag": True}),
         Route("POST", "dataset/trash", answers.trash, {"set": True, "keys": True}),
         Route("GET", "dataset/trash/list", answers.trash_list),
         Route("POST", "dataset/trash/undo", answers.trash_undo, {"set": True, "trash": True}),
@@ -99,6 +100,22 @@ class Answers:
     def group(self, ask: Ask) -> dict[str, Any]:
         """Make pictures one differential group of that name; "" takes them out of theirs, null forgets what was decided."""
         return self._decide(ask, GROUP, "group", None)
+
+    def copies(self, ask: Ask) -> dict[str, Any]:
+        """Of pictures that are the same ("exact") or hardly different ("near"): the copies to `keep`, and those that may `go`."""
+        from lib_lora.workbench import copies
+
+        opened, flag = self.bench.opened(text(ask, "set")), text(ask, "flag")
+        if flag not in ("exact", "near"):
+            raise ConfigError(say("{name}: {value} is none of {choices}", name="flag", value=repr(flag), choices=("exact", "near")))
+        session, kin, pictures = opened.session(text(ask, "client")), opened.kin(wait=False), opened.pictures
+        # Variants of one drawing are wanted beside each other, whatever they look like.
+        grouped = {key for members in opened.groups(wait=False).values() for key in members}
+        there = [key for key, picture in pictures.items() if picture.flaw is None and (flag == "exact" or key not in grouped)]
+        found = copies.sets(kin.exact if flag == "exact" else kin.near, set(there))
+        decided = opened.marks.section(CLASS)
+        keep = [copies.best(one, pictures, lambda key: bool(session.text(key)), decided) for one in found]
+        return {"keep": keep, "go": [key for one in found for key in one if key not in keep]}
 
     def trash(self, ask: Ask) -> dict[str, Any]:
         """Move pictures with their captions to the trash."""

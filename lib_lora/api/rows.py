@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from lib_lora.core.errors import ConfigError
 from lib_lora.core.messages import say
-from lib_lora.workbench import Opened
+from lib_lora.workbench import Opened, copies
 from lib_lora.workbench.flags import counted
 from lib_lora.workbench.opened import CLASS, UNKNOWN
 
@@ -85,9 +85,21 @@ class Rows:
             "flags": [{"kind": flag.kind, "text": flag.text.text(words)} for flag in self.flags.get(key, ())],
             "group": {"name": group[0], "keys": list(group[1])} if group else None,
             "others": list(dict.fromkeys([*kin.exact.get(key, ()), *kin.near.get(key, ()), *kin.flip.get(key, ())])),
+            "copies": self._copies(key),
             "flaw": picture.flaw.text(words) if picture.flaw else "",
             **addresses(opened, picture),
         }
+
+    def _copies(self, key: str) -> list[dict[str, Any]]:
+        """This picture and those that show the same, with what speaks for each; the best one first."""
+        kin = self.opened.kin(wait=False)
+        left = {one for one in (key, *kin.exact.get(key, ()), *kin.near.get(key, ())) if one in self.pictures}
+        found = []
+        while len(left) > 1 or (left and found):
+            one = copies.best(left, self.pictures, lambda each: bool(self.session.text(each)), self.opened.marks.section(CLASS))
+            found.append({"key": one, "size": list(self.pictures[one].size), "caption": bool(self.session.text(one))})
+            left.remove(one)
+        return found
 
     def _rank(self, sort: str, keys: Sequence[str]) -> Callable[[str], Any]:
         pictures, opened = self.pictures, self.opened

@@ -99,6 +99,7 @@ class _Answers:
             pictures = [opened.pictures[key] for key in keys if key in opened.pictures]
             turn.tell(0, len(pictures), say("Loading {tagger}", tagger=tagger.name))
             with self.bench.taggers.use(tagger) as (running, notes):
+                self.bench.taggers.remember(tagger.name)
                 turn.warn(*notes)
                 kept = cache.at(opened.state, running.digest)
                 kept.begin(running.labels, tagger.name)

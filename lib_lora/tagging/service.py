@@ -71,10 +71,28 @@ class Taggers:
         return registry.listed(self.around())
 
     def chosen(self, name: str = "") -> Tagger:
-        """The tagger of that name; ConfigError names those there are."""
+        """The tagger of that name; ConfigError names those there are. Without a name the one that tagged a folder last, where it is ready."""
         from lib_lora.tagging import registry
 
+        if not name.strip() and (last := self._last()) is not None:
+            return last
         return registry.chosen(name, self.around())
+
+    def remember(self, name: str) -> None:
+        """This tagger is the one to take where none is named, also after a restart."""
+        place = self._last_place()
+        with contextlib.suppress(OSError):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(name, encoding="utf-8")
+
+    def _last(self) -> Tagger | None:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            found = self.listed().get(self._last_place().read_text(encoding="utf-8").strip())
+            return found if found is not None and found.missing is None else None
+        return None
+
+    def _last_place(self) -> Path:
+        return self.around().state / "last.txt"
 
     @property
     def loaded(self) -> str:
