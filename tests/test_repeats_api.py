@@ -252,6 +252,10 @@ def test_unsaved_captions_are_warned_of(page: Page) -> None:
     found = page.post("dataset/send", {"set": page.set, "client": "x"})
     assert any("1 caption is edited and not saved" in told for told in found["warnings"])
     assert page.post("dataset/send", {"set": page.set, "client": "y"})["warnings"] == []
+    # The same folder in other words is no other one.
+    root = page.bench.opened(page.set).root
+    again = page.post("dataset/send", {"set": page.set, "client": "x", "folder": f"{root}/../{root.name}"})
+    assert again["warnings"] == found["warnings"]
 
 
 def test_a_project_elsewhere_is_sent_and_confined(page: Page, tmp_path: Path) -> None:

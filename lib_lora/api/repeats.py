@@ -15,6 +15,7 @@ from lib_lora.repeats.explain import Line, document, lines, sentences, summary
 from lib_lora.repeats.hints import conflicts, hints
 from lib_lora.repeats.problem import DIFFERENTIAL, class_name
 from lib_lora.workbench import Opened, Workbench
+from lib_lora.workbench.opened import set_id
 from lib_lora.workbench.sending import Wish, send
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Answers:
 
         opened = self.bench.opened(text(ask, "set"))
         folder = text(ask, "folder", "")
-        other = bool(folder) and self.bench.folder("folder", folder) != opened.root
+        other = bool(folder) and set_id(self.bench.folder("folder", folder)) != opened.id
         read = catalog.read(self.bench.folder("folder", folder), self.bench.host.paths().roots) if other else opened.catalog
         wish = Wish(text(ask, "trigger", ""), resolution(ask), _whole(ask, "repeats"), _whole(ask, "counts"))
         client = text(ask, "client", "")
