@@ -71,7 +71,6 @@ def test_tag_move_thresholds_write_undo_and_save(chrome: Any, page: tuple[str, P
         # Target 0.5, regularisation 0.35, as the guide has them.
         example(shown, "target", "6_sks/a.png", "red hair")
         # Captions that are there stay, until somebody wants them replaced.
-        shown.wait_for_function("id => document.querySelector(id).textContent.includes('1 caption')", arg=f"{ID}write")
         assert shown.is_checked("input[value='skip']")
         shown.check("input[value='overwrite']")
         example(shown, "regularisation", "reg/1_girl/c.png", "blue hair, ^_^")
