@@ -39,7 +39,7 @@
     const BASE = "lora-studio/v1/", FOLDER = "folder", RECENT = "recent", WHERE = "where", TASKS = "tasks", SEEN = 1500;
     const NOWHERE = {all: [], any: [], none: [], search: {text: "", mode: "plain"}, folder: "", kind: "", flag: "", keys: null, changed: false};
     const ROWS_ANEW = ["captions", "tags", "classes", "groups", "folders"];
-    const panels = [], feet = [], details = [], past = [], future = [], behind = [];
+    const panels = [], feet = [], details = [], past = [], future = [], behind = [], pasts = new Map();
     const byId = (id) => document.getElementById(id);
     const view = () => window.loraStudioView;
     const t = (text, values) => view().t(text, values);
@@ -151,7 +151,7 @@
     async function open(folder) {
         const found = await ask("dataset/open", {set: ""}, {folder});
         const other = found.set !== state.set;
-        if (other) hush(() => true);
+        if (other) turned(found.set);
         Object.assign(state, {set: found.set, root: found.root, images: found.images, folders: found.folders, problems: found.problems});
         if (other) Object.assign(state, {picked: new Set(), chosen: "", where: {...NOWHERE, ...(kept(FOLDER) === found.root ? kept(WHERE) : {}), keys: null}});
         keep(FOLDER, found.root);
@@ -159,6 +159,15 @@
         api.frame.draw();
         await refresh();
         tell("set");
+    }
+
+    // Each folder has its own past: what was done in another one cannot be taken back here.
+    function turned(set) {
+        hush(() => true);
+        pasts.set(state.set, [past.slice(), future.slice()]);
+        const [before, after] = pasts.get(set) || [[], []];
+        past.splice(0, past.length, ...before);
+        future.splice(0, future.length, ...after);
     }
 
     // ---- the filter, the choice, and telling everybody

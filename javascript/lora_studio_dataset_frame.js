@@ -51,6 +51,7 @@
         mount.tabIndex = -1;
         steps();
         window.addEventListener("resize", fit);
+        window.addEventListener("scroll", afloat, {passive: true});
         new ResizeObserver(() => requestAnimationFrame(fit)).observe(mount);
     }
 
@@ -61,7 +62,13 @@
         const top = columns.getBoundingClientRect().top + document.documentElement.scrollTop;
         const room = `${Math.max(LEAST, Math.floor(window.innerHeight - top - byId("foot").offsetHeight - BELOW))}px`;
         if (columns.style.getPropertyValue("--lora_studio-room") !== room) columns.style.setProperty("--lora_studio-room", room);
-        document.getElementById("lora_studio_dataset").style.setProperty("--lora_studio-foot", `${byId("foot").offsetHeight}px`);
+        afloat();
+    }
+
+    // Notes end above the foot, wherever the page is scrolled to.
+    function afloat() {
+        const foot = byId("foot");
+        if (foot && foot.offsetParent) document.getElementById("lora_studio_dataset").style.setProperty("--lora_studio-foot", `${Math.max(0, window.innerHeight - foot.getBoundingClientRect().top)}px`);
     }
 
     // ---- steps

@@ -130,7 +130,9 @@ def _told(setting: Setting, value: Any, words: Mapping[str, str], labels: Labels
 
 
 def _numbered(label: str, value: float) -> str:
-    # "Save every N epochs" takes the number into itself.
+    # "Save every N epochs" takes the number into itself; one of them is told without it.
+    if value == 1 and label.endswith("every N epochs"):
+        return label.replace("N epochs", "epoch")
     return label.replace("N", f"{value:g}") if "N" in label.split() else f"{label} {value:g}"
 
 
