@@ -200,7 +200,14 @@
 
     function whole(row) {
         const field = el("textarea", {id: `${ID}captiontext`, class: "lora_studio_ds_input", rows: 5, spellcheck: "false", "aria-label": t("Caption"), "data-key": row.key});
-        const keep = () => { if (field.value.trim() !== mine.row.caption) captions.act({kind: "set", text: field.value, whole: true}, {keys: [row.key]}, mine.row.caption); };
+        // Enter keeps it, and leaving the field right after that would once more, on a caption that is no longer there.
+        let sent = row.caption;
+        const keep = () => {
+            const before = sent, text = field.value.trim();
+            if (text === before) return;
+            sent = text;
+            captions.act({kind: "set", text: field.value, whole: true}, {keys: [row.key]}, before);
+        };
         field.value = row.caption;
         field.addEventListener("change", keep);
         field.addEventListener("keydown", (event) => { if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229) { event.preventDefault(); keep(); } });

@@ -169,6 +169,25 @@ def test_chips_are_dragged_taken_away_and_written(chrome: Any, folder: Path) -> 
         assert (folder / "0.txt").read_text(encoding="utf-8") == "A girl, in the rain."
 
 
+def test_a_caption_that_is_kept_and_left_at_once_is_written_once(chrome: Any, folder: Path) -> None:
+    with opened(chrome, folder) as page:
+        choose(page, "0.png")
+        page.click("#lora_studio_ds_astext")
+        field = "#lora_studio_ds_captiontext"
+        page.fill(field, "A girl, in the rain.")
+        # Both before the server has answered the first.
+        page.evaluate(
+            """at => { const field = document.querySelector(at);
+            field.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', bubbles: true, cancelable: true}));
+            field.dispatchEvent(new Event('change', {bubbles: true})); }""",
+            field,
+        )
+        unsaved(page, 1)
+        page.click("#lora_studio_ds_undo")
+        unsaved(page, 0)
+        assert not page.locator("#lora_studio_ds_notes .lora_studio_warning").count()
+
+
 def test_keys_that_are_faster_than_the_server(chrome: Any, folder: Path) -> None:
     with opened(chrome, folder) as page:
         choose(page, "2.png")
