@@ -101,6 +101,7 @@ def one_of_each(folder: Path) -> set[tuple[str, str, str]]:
     fault("warning", "contradiction", "against.png", f"{TRIGGER}, 1girl, solo, long hair, short hair")
     fault("hint", "long", "long.png", ", ".join([TRIGGER, *(f"t{n}" for n in range(40))]))
     fault("warning", "too_long", "longer.png", ", ".join([TRIGGER, *(f"t{n}" for n in range(120))]))
+    fault("warning", "trigger_only", "only.png", f"{TRIGGER}, pillarboxed")
     fault("warning", "trigger_missing", "without.png", "cat, tail")
     fault("warning", "trigger_late", "second.png", f"cat, {TRIGGER}")
     # The caption is also longer than a chunk, which is said beside it.

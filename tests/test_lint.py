@@ -76,6 +76,11 @@ def test_the_trigger_stands_first(text: str, found: str) -> None:
     assert [one for one in kinds(text, "ohwx") if one[0].startswith("trigger")] == [(found, "warning", "trigger")]
 
 
+def test_a_caption_of_the_trigger_alone_is_told() -> None:
+    assert kinds("ohwx", "ohwx") == kinds("ohwx, pillarboxed", "ohwx") == [("trigger_only", "warning", "")]
+    assert kinds("ohwx, smile", "ohwx") == kinds("ohwx") == []
+
+
 def test_a_trigger_of_two_tags_and_with_underscores_is_taken_as_it_is() -> None:
     assert kinds("uiharu_kazari, 1girl", "uiharu_kazari") == []
     assert kinds("ohwx, cat girl, smile", "ohwx, cat girl") == []

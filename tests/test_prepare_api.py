@@ -405,3 +405,18 @@ def test_exact_copies_are_named_and_count_once_for_the_repeats(page: Page) -> No
     after = plan()
     assert [one["repeats"] for one in after["folders"]] == [one["repeats"] for one in before["folders"]]
     assert any("exact copy of another" in one and "again.png" in one for one in after["warnings"])
+
+
+def test_a_caption_that_cannot_be_read_is_named_by_the_plan_and_by_check_of_the_project(page: Page) -> None:
+    (page.root / "1.txt").write_bytes("1girl, 猫耳少女".encode("gbk"))
+    page.client.post(f"{V1}/dataset/open", json={"folder": str(page.root)})
+    settings = {**BASE, "files": {"trigger": "neko"}}
+    told = [one for one in page.post("prepare/plan", settings=settings)["warnings"] if "cannot be read" in one]
+    assert len(told) == 1 and "1.png" in told[0] and "trigger word alone" in told[0]
+    page.write(settings=settings)
+    page.set = page.client.post(f"{V1}/dataset/open", json={"folder": str(page.root.parent / "kazari-project")}).json()["set"]
+    task = page.post("doctor")["task"]
+    page.bench.tasks.wait(task, 60)
+    groups = page.client.get(f"{V1}/dataset/task", params={"task": task}).json()["result"]["groups"]
+    only = next(group for group in groups if group["kind"] == "trigger_only")
+    assert [one.rpartition("/")[2] for one in only["files"]] == ["1.png"], "the trigger is known from what Prepare wrote down"

@@ -61,11 +61,12 @@ class Answers:
         """Look for everything that is wrong: a task whose result lists it by kind, worst first."""
         from lib_lora.dataset.config import BucketConfig
         from lib_lora.doctor.examine import Wish
+        from lib_lora.prepare.manifest import made
 
         opened, client = self.bench.opened(text(ask, "set")), text(ask, "client")
         side, batch = resolution(ask, LOWEST) or opened.side(opened.session(client)), int(number(ask, "batch", 1))
         reg = self.bench.folder("reg", text(ask, "reg")) if text(ask, "reg", "").strip() else None
-        wish = Wish(text(ask, "trigger", "").strip(), (side, side), max(1, batch), BucketConfig())
+        wish = Wish(text(ask, "trigger", "").strip() or made(opened.root).trigger, (side, side), max(1, batch), BucketConfig())
 
         def work(turn: Turn) -> Mapping[str, Any]:
             from lib_lora.doctor.pixels import Memory

@@ -25,12 +25,12 @@ def doctor(values: argparse.Namespace, console: Console) -> Found:
     from lib_lora.doctor.documents import document, lines
     from lib_lora.doctor.examine import Subject, Wish, examine
     from lib_lora.editor.tokens import estimate
-    from lib_lora.prepare.manifest import copies
+    from lib_lora.prepare.manifest import copies, made
     from lib_lora.workbench.origins import origins_of
 
     config = load(TrainConfig, {"data": {"resolution": values.resolution}, "learning": {"batch_size": values.batch}})
-    wish = Wish(values.trigger, config.data.resolution, config.learning.batch_size, config.bucket)
     catalog = _catalog(values.folder)
+    wish = Wish(values.trigger or made(catalog.root).trigger, config.data.resolution, config.learning.batch_size, config.bucket)
     reg = _catalog(values.reg) if values.reg else None
     with tempfile.TemporaryDirectory(prefix="lora-studio-") as cache:
         see, origins = partial(eyes.with_cache, Path(cache)), origins_of(catalog.root) if reg is not None else None

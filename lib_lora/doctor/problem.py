@@ -77,6 +77,7 @@ REMEDIES = {
     "reg_flaw": Remedy(say("Regularisation set"), say("Mend or remove this file of the regularisation set."), ""),
     "animated": Remedy(say("Animated pictures"), say("Save the frame that you want as a PNG file.")),
     "lines": Remedy(say("Captions of several lines"), say("Bring the lines into one, parted by commas; the file as it was is kept."), "join"),
+    "trigger_only": Remedy(say("Only the trigger word"), say("Tag the picture, or write what it shows."), "tagging"),
     "trigger_missing": Remedy(say("Trigger word"), say("Put the trigger word first."), "trigger"),
     "trigger_cut": Remedy(say("Trigger word"), say("Put the trigger word first."), "trigger"),
     "trigger_late": Remedy(say("Trigger word"), say("Put the trigger word first."), "trigger"),

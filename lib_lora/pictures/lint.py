@@ -14,6 +14,7 @@ from lib_lora.pictures.spelling import comparable, is_escaped, is_underscored
 
 ERROR, WARNING, HINT = "error", "warning", "hint"
 CHUNK, LONGEST = 75, 225  # tokens: what a text encoder reads at once, and what most trainers read at all
+OF_BARS = ("letterboxed", "pillarboxed")  # how a picture was padded, not what it shows
 WIDE_COMMAS = re.compile("[，、]")
 PROMPT_SYNTAX = re.compile(r"<\w+:[^<>]+>|\([^()]+:\s*\d+(?:\.\d+)?\s*\)")
 
@@ -59,7 +60,9 @@ def of_caption(caption: str, trigger: str = "", count_tokens: Count | None = Non
         pairs = _some([f"{first} / {second}" for first, second in against])
         found.append(Finding("contradiction", WARNING, say("tags contradict each other: {pairs}", pairs=pairs)))
     if front:
-        found += _trigger(tags, captions.tags(trigger), count_tokens)
+        alone = tags and all(comparable(tag) in OF_BARS for tag in others)
+        what = say("its caption says nothing but the trigger word, which then stands for all of the picture")
+        found += _trigger(tags, captions.tags(trigger), count_tokens) or ([Finding("trigger_only", WARNING, what)] if alone else [])
     if count_tokens is not None:
         found += _length(count_tokens(caption))
     return tuple(found)

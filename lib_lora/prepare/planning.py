@@ -96,14 +96,16 @@ def _shape(picture: Picture, size: Size, config: PrepareConfig, tally: Tally) ->
 
 
 def _caption(picture: Picture, known: Known, concepts: dict[str, str], tally: Tally) -> str | None:
-    if picture.text_flaw is not None and picture.key not in known.captions:
+    unread = picture.text_flaw is not None and picture.key not in known.captions
+    if unread:
         tally.unread.append(picture.key)
     if picture.text is not None and any(texts.lines(picture.text)[1:]):
         tally.longer.append(picture.key)
     found = captions.own(picture, known)
     if found:
         return found
-    if picture.folder in concepts:
+    # Training reads no folder's name where a caption lies that it cannot read: it refuses to begin.
+    if picture.folder in concepts and not unread:
         tally.named.append(picture.key)
         return concepts[picture.folder]
     tally.bare.append(picture.key)

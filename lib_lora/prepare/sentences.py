@@ -211,7 +211,16 @@ def _unshaped(plan: Plan, tally: Tally) -> Iterable[Message]:
 
 
 def _unsaid(plan: Plan, tally: Tally) -> Iterable[Message]:
-    if tally.unread:
+    if tally.unread and plan.config.files.trigger.strip():
+        yield count(
+            len(tally.unread),
+            "1 caption cannot be read: its picture gets the trigger word alone, which will then stand for all of it. "
+            "Mend it first, the step Check writes it as UTF-8: {names}",
+            "{n} captions cannot be read: their pictures get the trigger word alone, which will then stand for all of them. "
+            "Mend them first, the step Check writes them as UTF-8: {names}",
+            names=named(tally.unread),
+        )
+    elif tally.unread:
         yield count(
             len(tally.unread),
             "1 caption cannot be read and is left out: {names}",
