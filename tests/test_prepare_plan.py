@@ -96,6 +96,7 @@ class TestNames:
         [
             ("CON", "CON_"), ("nul.tar", "nul_.tar"), ("console", "console"), ("com1", "com1_"), ("a.", "a"), (" a ", "a"), ("...", "picture"),
             ("a:b/c\\d?e*f", "a_b_c_d_e_f"), ("飾利", "飾利"), ("😀 smile", "😀 smile"), (".hidden", "hidden"), ("a\x00b\nc", "a_b_c"), ("", "picture"),
+            (".\x850", "_0"), (". .a. .", "a"),
         ],
     )  # fmt: skip
     def test_what_some_system_refuses_is_replaced(self, name: str, expected: str) -> None:

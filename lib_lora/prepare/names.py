@@ -5,22 +5,27 @@ from __future__ import annotations
 import re
 import unicodedata
 
-FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
+FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff]')
 RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?=\.|$)", re.IGNORECASE)
+# Hidden files are no pictures to anybody, and Windows drops dots and spaces at an end.
+EDGES = re.compile(r"\A[\s.]+|[\s.]+\Z")
 LETTERS, BYTES = 100, 180  # Windows counts the whole path, Linux 255 bytes a name
 
 
 def safe(name: str, otherwise: str = "picture") -> str:
     """The name with what some system refuses replaced by "_"; Chinese, emoji and spaces stay."""
-    kept = FORBIDDEN.sub("_", unicodedata.normalize("NFC", name))[:LETTERS]
-    while len(kept.encode("utf-8")) > BYTES:
-        kept = kept[:-1]
-    # Hidden files are no pictures to anybody, and Windows drops dots and spaces at an end.
-    kept = kept.strip().rstrip(". ").lstrip(".")
+    kept = _fitting(FORBIDDEN.sub("_", unicodedata.normalize("NFC", name)))
     reserved = RESERVED.match(kept)
     if reserved is not None:
-        kept = f"{reserved[0]}_{kept[reserved.end() :]}"
+        kept = _fitting(f"{reserved[0]}_{kept[reserved.end() :]}")
     return kept or otherwise
+
+
+def _fitting(name: str) -> str:
+    kept = EDGES.sub("", name)[:LETTERS]
+    while len(kept.encode("utf-8")) > BYTES:
+        kept = kept[:-1]
+    return EDGES.sub("", kept)
 
 
 class Taken:
