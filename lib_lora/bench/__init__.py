@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     dataset.add_argument("--folder", type=Path, help="where they are kept; else in the system's temporary folder")
     dataset.set_defaults(measure=_dataset)
     tag = kinds.add_parser("tag", help="tagging beside onnxruntime itself on a made graph, and how fast thresholds move")
-    tag.add_argument("--pictures", type=int, default=24, help="how many are tagged (24)")
+    tag.add_argument("--pictures", type=int, default=60, help="how many are tagged (60); the first batch is read before anything can run")
     tag.add_argument("--seconds", type=float, default=0.3, help="what the graph takes for one at least (0.3)")
     tag.add_argument("--rounds", type=int, default=3, help="how often both are measured (3)")
     tag.add_argument("--many", type=int, default=2000, help="over how many pictures thresholds move (2000)")

@@ -44,7 +44,7 @@ class _Silent:
         """Nothing."""
 
 
-def measure(pictures: int = 24, seconds: float = 0.3, rounds: int = 3, many: int = 2000) -> dict[str, Any]:
+def measure(pictures: int = 60, seconds: float = 0.3, rounds: int = 3, many: int = 2000) -> dict[str, Any]:
     """Figures as ratios within one run. `seconds` is what the graph takes per picture at least."""
     with tempfile.TemporaryDirectory(prefix="lora-studio-") as name:
         folder = Path(name)
