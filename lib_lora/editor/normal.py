@@ -26,7 +26,7 @@ class Normalise:
         """Made plain."""
         del counts
         if self.whole:
-            return [" ".join(spelling.ESCAPED.sub(r"\1", text).split()) for text in texts]
+            return [" ".join(spelling.unescaped(text).split()) for text in texts]
         keep = frozenset(part.casefold() for tag in self.keep for part in parts.split(tag))
         made = [spelling.plain_caption(" ".join(text.split()), keep) for text in texts]
         return [self._lower(text, keep) for text in made] if self.lower else made

@@ -21,16 +21,17 @@ def is_escaped(tag: str) -> bool:
 
 def is_underscored(tag: str) -> bool:
     """Whether it has underscores that should be spaces."""
-    return _has_spaces(_unescaped(tag))
+    return _has_spaces(unescaped(tag))
 
 
 def plain(tag: str) -> str:
     """The tag as a caption should have it."""
-    bare = _unescaped(tag)
+    bare = unescaped(tag)
     return " ".join(bare.replace("_", " ").split()) if _has_spaces(bare) else bare
 
 
-def _unescaped(tag: str) -> str:
+def unescaped(tag: str) -> str:
+    """The text without the backslashes of a prompt, however often it was escaped."""
     while is_escaped(tag):
         tag = ESCAPED.sub(r"\1", tag)
     return tag
