@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib_lora.core.messages import Message, say
+from lib_lora.core.messages import Message, count, say
 
 # Of one kind so many are told one by one; who mends those has understood the rest.
 SHOWN = 20
@@ -47,6 +47,17 @@ class Report:
         more = len(paths) - NAMED
         shown: list[str | Message] = [self.name(path) for path in (paths if more <= 1 else paths[:NAMED])]
         return shown if more <= 1 else [*shown, say("… and {n} more", n=more)]
+
+    def animated(self, moving: Sequence[Path]) -> None:
+        """Warn of pictures that move."""
+        if moving:
+            message = count(
+                len(moving),
+                "1 picture is animated, its first frame is used: {names}",
+                "{n} pictures are animated, their first frames are used: {names}",
+                names=self.names(moving),
+            )
+            self.warnings.add("animated", message)
 
 
 def _capped(messages: list[Message]) -> list[Message]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from lib_lora.core.errors import DataError
 from lib_lora.core.files import typed_path
-from lib_lora.core.messages import Message, count, say
+from lib_lora.core.messages import Message, say
 from lib_lora.dataset import buckets, folders, images, texts
 from lib_lora.dataset.config import BucketConfig, CaptionConfig, DataConfig
 from lib_lora.dataset.findings import Report
@@ -117,7 +117,7 @@ def _items(found: list[Folder], data: DataConfig, caption: CaptionConfig, report
         items += [Item(path, looks[path].size, folder.repeats, said[path], folder.concept, looks[path].stamp) for path in usable]
     if paths and not readable and data.skip_unreadable:
         report.problems.add("none", say("{folder}: not one picture in it can be read", folder=report.name(report.root)))
-    _warn_of_animation(looks, report)
+    report.animated([path for path, seen in looks.items() if seen.animated])
     return items
 
 
@@ -129,15 +129,3 @@ def _is_readable(path: Path, seen: images.Look, skip: bool, report: Report) -> b
     else:
         report.problems.add("unreadable", images.unreadable(report.name(path), seen.flaw))
     return False
-
-
-def _warn_of_animation(looks: Mapping[Path, images.Look], report: Report) -> None:
-    moving = [path for path, seen in looks.items() if seen.animated]
-    if moving:
-        message = count(
-            len(moving),
-            "1 picture is animated, its first frame is used: {names}",
-            "{n} pictures are animated, their first frames are used: {names}",
-            names=report.names(moving),
-        )
-        report.warnings.add("animated", message)

@@ -251,15 +251,7 @@ def _tell(pictures: Sequence[Picture], paths: Mapping[str, Path], report: Report
             report.problems.add(
                 "stem", say("{first} and {second} share one caption file, {text}; rename one of them", first=one.shares, second=one.key, text=name)
             )
-    moving = [paths[one.key] for one in pictures if one.animated]
-    if moving:
-        message = count(
-            len(moving),
-            "1 picture is animated, its first frame is used: {names}",
-            "{n} pictures are animated, their first frames are used: {names}",
-            names=report.names(moving),
-        )
-        report.warnings.add("animated", message)
+    report.animated([paths[one.key] for one in pictures if one.animated])
     odd: dict[str, tuple[Message, list[Path]]] = {}
     for one in pictures:
         for note in one.notes[1:] if one.animated else one.notes:
